@@ -1,0 +1,1 @@
+"""Typed configuration. This package's ``schema`` is cheap to import; ``compose`` brings OmegaConf."""

@@ -1,0 +1,81 @@
+"""What decides a result, and the ``run_id`` made from it.
+
+Two runs with one ``run_id`` give the same numbers on one machine; whatever cannot change a number (workers, device,
+trackers, folders) is left out, so that moving a sweep to another machine repeats nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vssl_core.config.schema import OptimConfig, PretrainConfig, TransferConfig
+
+if TYPE_CHECKING:
+    from vssl_core.components import Resolved
+
+__all__ = ["component_identity", "identity_hash", "pretrain_identity", "run_id", "transfer_identity"]
+
+
+def identity_hash(identity: Mapping[str, Any]) -> str:
+    """Return 64 hex digits of SHA-256 over canonical JSON (sorted keys, no spaces)."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def component_identity(resolved: Resolved) -> dict[str, Any]:
+    """Return name, version and complete options: the recipe's name is left out, its options are in."""
+    return {"name": resolved.name, "version": resolved.version, "options": resolved.options}
+
+
+def _optim(config: OptimConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in OptimConfig.__dataclass_fields__}
+
+
+def pretrain_identity(
+    config: PretrainConfig, task: Resolved, backbone: Resolved | None, data: Resolved, fingerprint: str, steps: int
+) -> dict[str, Any]:
+    """Return what decides the weights that a pretraining run ends with.
+
+    Floors that are not trained depend on no budget, optimiser or data: on their own options, the network's and the seed.
+    """
+    identity: dict[str, Any] = {
+        "kind": "pretrain",
+        "task": component_identity(task),
+        "backbone": component_identity(backbone) if backbone is not None else None,
+        "seed": config.seed,
+    }
+    if task.spec.trains:
+        identity |= {
+            "data": {"name": data.name, "fingerprint": fingerprint},
+            "label": config.label if task.spec.needs_labels else "",
+            "steps": steps,
+            "batch_size": config.batch_size,
+            "optim": _optim(config.optim),
+            "precision": config.precision,
+            "heldout_batches": config.heldout_batches,
+        }
+    return identity
+
+
+def transfer_identity(
+    config: TransferConfig, pretrain_run_id: str, protocol: Resolved, data: Resolved, fingerprint: str, label: str
+) -> dict[str, Any]:
+    """Return what decides the numbers of a transfer measurement."""
+    return {
+        "kind": "transfer",
+        "pretrain": pretrain_run_id,
+        "protocol": component_identity(protocol),
+        "data": {"name": data.name, "fingerprint": fingerprint},
+        "label": label,
+        "seed": config.seed,
+    }
+
+
+def run_id(identity: Mapping[str, Any], *words: str) -> str:
+    """Return ``kind-words-hash``: readable in a listing, unique through 12 hex digits of the identity's hash."""
+    slug = "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in (identity["kind"], *words) if word)
+    return f"{slug[:72]}-{identity_hash(identity)[:12]}"
