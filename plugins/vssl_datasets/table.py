@@ -1,0 +1,193 @@
+"""What all sets of this package share: rows of a table whose files are indexed when a video is first asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from vssl_core.contracts import Targets, Video
+from vssl_core.data.decode import FileReader
+from vssl_core.data.home import home
+from vssl_core.data.index import Index, build_index
+from vssl_core.data.progress import shown_progress
+from vssl_core.errors import DataError, near_names
+
+__all__ = ["Row", "TableDataset"]
+
+_SPLITS = ("train", "val", "test")
+SEPARATOR = ";"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One video before its file is looked at.
+
+    Attributes:
+        path: relative to the root, with forward slashes; the video's name.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        group: the source it shares with others; empty: none is known.
+        labels: the text of each label.
+    """
+
+    path: str
+    split: str
+    group: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class TableDataset(ABC):
+    """A ``Dataset`` over rows, which are sorted by path and numbered over all splits.
+
+    Args:
+        name: as in records and on boards.
+        kinds: label -> ``"class"``, ``"multi-label"`` or ``"number"``; the first is the set's first label.
+        classes: label -> class names in order, where they are fixed; otherwise the sorted names that occur.
+    """
+
+    def __init__(self, name: str, kinds: Mapping[str, str], classes: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.name = name
+        self._kinds = dict(kinds)
+        self._fixed_classes = dict(classes or {})
+
+    @abstractmethod
+    def _list(self) -> tuple[Path, list[Row]]:
+        """Return the root and every row; called once, when first needed."""
+
+    @cached_property
+    def _table(self) -> tuple[Path, list[Row]]:
+        root, rows = self._list()
+        for row in rows:
+            if row.split not in _SPLITS:
+                raise DataError(
+                    f"data set {self.name!r}: video {row.path!r} has split {row.split!r}; expected train, val or test"
+                    f"{near_names(row.split, _SPLITS)}"
+                )
+        if not any(row.split == "train" for row in rows):
+            raise DataError(f"data set {self.name!r} at {root} has no videos in split 'train'")
+        return root, sorted(rows, key=lambda row: row.path)
+
+    @cached_property
+    def _index(self) -> Index:
+        root, rows = self._table
+        place = hashlib.blake2b(str(root.absolute()).encode(), digest_size=12).hexdigest()
+        with shown_progress(f"indexing videos of {self.name}") as progress:
+            return build_index(
+                root, [row.path for row in rows], cache_file=home() / "index" / f"{place}.arrow", progress=progress
+            )
+
+    @cached_property
+    def _videos(self) -> dict[str, list[Video]]:
+        root, rows = self._table
+        videos: dict[str, list[Video]] = {split: [] for split in self.splits()}
+        for at, row in enumerate(rows):
+            found = self._index[row.path]
+            videos[row.split].append(
+                Video(at, row.path, str(root / row.path), found.n_frames, found.fps, found.duration_s, found.size)
+            )
+        return videos
+
+    def splits(self) -> Sequence[str]:
+        """Return the splits that hold videos, in the order train, val, test."""
+        present = {row.split for row in self._table[1]}
+        return [split for split in _SPLITS if split in present]
+
+    def videos(self, split: str) -> Sequence[Video]:
+        """Return the videos of a split, sorted by path; unreadable files have 0 frames.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        self._check_split(split)
+        return self._videos[split]
+
+    def labels(self) -> Sequence[str]:
+        """Return the names of the set's labels."""
+        return list(self._kinds)
+
+    def targets(self, split: str, label: str) -> Targets:
+        """Return the labels of a split, in the order of its videos; classes are those of all splits.
+
+        Raises:
+            DataError: there is no such split or label, or a value is empty or no number.
+        """
+        self._check_split(split)
+        if label not in self._kinds:
+            known = ", ".join(map(repr, self._kinds)) or "none"
+            raise DataError(
+                f"data set {self.name!r} has no label {label!r}; it has {known}{near_names(label, self._kinds)}"
+            )
+        texts = [row.labels[label] for row in self._rows(split)]
+        kind = self._kinds[label]
+        if kind == "number":
+            return Targets(kind, np.array([self._number(label, text) for text in texts], dtype=np.float32), ())
+        classes = self._classes(label)
+        at = {name: number for number, name in enumerate(classes)}
+        if kind == "class":
+            return Targets(kind, np.array([at[text] for text in texts], dtype=np.int64), classes)
+        values = np.zeros((len(texts), len(classes)), dtype=np.uint8)
+        for row, text in enumerate(texts):
+            values[row, [at[name] for name in _names(text)]] = 1
+        return Targets(kind, values, classes)
+
+    def groups(self, split: str) -> Sequence[str]:
+        """Return the source of each video of a split; its own path where none is known."""
+        self._check_split(split)
+        return [row.group or row.path for row in self._rows(split)]
+
+    def content_hashes(self, split: str) -> Sequence[str]:
+        """Return a hash of each file's bytes, in the order of the split's videos."""
+        self._check_split(split)
+        return [self._index[row.path].content_hash for row in self._rows(split)]
+
+    def reader(self) -> FileReader:
+        """Return a reader that decodes from the files."""
+        return FileReader(self._index)
+
+    def fingerprint(self) -> str:
+        """Return a hash over every row's path, content, split, group and labels; the root does not count."""
+        digest = hashlib.blake2b(digest_size=16)
+        for row in self._table[1]:
+            line = [row.path, self._index[row.path].content_hash, row.split, row.group, sorted(row.labels.items())]
+            digest.update(json.dumps(line).encode())
+        return digest.hexdigest()
+
+    def _rows(self, split: str) -> list[Row]:
+        return [row for row in self._table[1] if row.split == split]
+
+    def _check_split(self, split: str) -> None:
+        if split not in self.splits():
+            raise DataError(
+                f"data set {self.name!r} has no split {split!r}; it has {', '.join(map(repr, self.splits()))}. "
+                "Put videos into a folder or give rows of that split, or measure on another set"
+            )
+
+    def _classes(self, label: str) -> tuple[str, ...]:
+        if label in self._fixed_classes:
+            return tuple(self._fixed_classes[label])
+        several = self._kinds[label] == "multi-label"
+        found: set[str] = set()
+        for row in self._table[1]:
+            text = row.labels[label]
+            if not text and not several:
+                raise DataError(f"data set {self.name!r}: video {row.path!r} has no value for label {label!r}")
+            found.update(_names(text) if several else [text])
+        return tuple(sorted(found))
+
+    def _number(self, label: str, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError as error:
+            raise DataError(
+                f"data set {self.name!r}: label {label!r} has the value {text!r}; expected a number"
+            ) from error
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in (part.strip() for part in text.split(SEPARATOR)) if name]

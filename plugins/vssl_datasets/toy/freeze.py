@@ -1,0 +1,84 @@
+"""Which generator made a set: a hash of the code that decides its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tokenize
+from pathlib import Path
+
+from vssl_datasets.toy.spec import ToySpec
+
+# The modules that decide a set's bytes and labels, per set. Orchestration (processes, locks,
+# folders) is left out: it can change without changing a pixel.
+_SHARED = ("layout", "sprites", "encode")
+MODULES = {"toy-motion": (*_SHARED, "motion"), "toy-physics": (*_SHARED, "physics")}
+
+# The generators as they were when their validation figures were taken, before any
+# self-supervised run. A changed hash is a changed data set: raise the spec's version, validate
+# again (docs/toy-datasets.md), then record the new hash here.
+FROZEN_HASHES = {
+    "toy-motion": "",
+    "toy-physics": "",
+}
+
+_IGNORED = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER})
+_MARKS = {
+    tokenize.NEWLINE: "<newline>",
+    tokenize.INDENT: "<indent>",
+    tokenize.DEDENT: "<dedent>",
+}
+
+
+def normalised_source(source: str) -> str:
+    """Return Python source as a list of tokens without comments, docstrings or layout.
+
+    The result is the same for every Python version and for any wrapping of lines (a trailing
+    comma still counts), unlike ``ast.dump``, whose form changes between versions.
+    f-strings are refused, because Python 3.12 began to split them into several tokens.
+    """
+    tokens: list[str] = []
+    statement: list[tokenize.TokenInfo] = []
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in _IGNORED:
+            continue
+        name = tokenize.tok_name[token.type]
+        prefix = token.string.partition('"')[0].partition("'")[0].lower()
+        if name.startswith("FSTRING") or (name == "STRING" and "f" in prefix):
+            raise ValueError("line {}: no f-strings in frozen modules".format(token.start[0]))
+        if token.type in _MARKS:
+            is_docstring = len(statement) == 1 and statement[0].type == tokenize.STRING
+            if not is_docstring:
+                tokens += [part.string for part in statement]
+                tokens.append(_MARKS[token.type])
+            statement = []
+        else:
+            statement.append(token)
+    return "\n".join(tokens)
+
+
+def generator_hash(spec: ToySpec) -> str:
+    """Return the SHA-256 (hex) of a set's generator: its modules' code and the spec's fields.
+
+    Comments, docstrings and line wrapping do not count, and neither does the machine: pixels are
+    not hashed, because their last bit may differ between processors.
+    """
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for module in MODULES[spec.name]:
+        source = (folder / (module + ".py")).read_text(encoding="utf-8")
+        digest.update("{}\n{}\n".format(module, normalised_source(source)).encode())
+    digest.update(json.dumps(spec.to_dict(), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def check_frozen(spec: ToySpec) -> None:
+    """Raise ``ValueError`` if the code of ``spec``'s generator is not the frozen one."""
+    actual, frozen = generator_hash(spec), FROZEN_HASHES[spec.name]
+    if actual != frozen:
+        raise ValueError(
+            "the generator of {} version {} has changed: its hash is {}, frozen was {}. Undo the "
+            "change, or raise the version, validate the set again and record the new hash in "
+            "{}".format(spec.name, spec.version, actual, frozen, __file__)
+        )

@@ -1,0 +1,151 @@
+"""The decoded cache gives the bits that decoding gives, and refuses what decoding refuses."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.videos import PatternReader, pictures, rows, write_video
+
+from vssl_core.contracts import Video, View
+from vssl_core.data.cache import Picture, estimate_bytes, open_cache
+from vssl_core.data.decode import FileReader
+from vssl_core.data.index import build_index
+from vssl_core.errors import ClipError
+
+SIZES: list[Picture] = [((16, 24), "short-side-crop"), ((12, 12), "pad")]
+
+
+def _set(folder: Path) -> tuple[FileReader, list[Video]]:
+    write_video(folder / "a.mp4", pictures(20), options={"bf": "3", "g": "8"})
+    write_video(folder / "b.mp4", pictures(9, seed=1))
+    write_video(folder / "hurt.mp4", pictures(30, seed=2), options={"g": "10", "bf": "0", "x264-params": "scenecut=0"})
+    (folder / "bad.mp4").write_text("no video")
+    data = bytearray((folder / "hurt.mp4").read_bytes())
+    import av
+
+    with av.open(str(folder / "hurt.mp4")) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    for pos, size in places[13:15]:
+        assert pos is not None
+        data[pos + 4 : pos + size] = b"\xff" * (size - 4)
+    (folder / "hurt.mp4").write_bytes(data)
+    names = ["a.mp4", "b.mp4", "bad.mp4", "hurt.mp4"]
+    index = build_index(folder, names, cache_file=folder / "index.arrow")
+    videos = []
+    for at, name in enumerate(names):
+        row = index[name]
+        videos.append(Video(at, name, str(folder / name), row.n_frames, row.fps, row.duration_s, row.size))
+    return FileReader(index), videos
+
+
+def test_equals_decoding_frame_by_frame(tmp_path: Path) -> None:
+    reader, videos = _set(tmp_path)
+    cached = pickle.loads(pickle.dumps(open_cache(reader, videos, SIZES, tmp_path / "cache")))
+    rng = np.random.default_rng(0)
+    for video in videos[:2]:
+        for _ in range(5):
+            views = [View(rng.integers(0, video.n_frames, 6), size, fit) for size, fit in SIZES]
+            for mine, direct in zip(cached(video, views), reader(video, views), strict=True):
+                np.testing.assert_array_equal(mine, direct)
+    hurt, refused = videos[3], []
+    for frame in range(hurt.n_frames):
+        view = View(np.array([frame]), *SIZES[0])
+        try:
+            direct = reader(hurt, [view])[0]
+        except ClipError:
+            refused.append(frame)
+            with pytest.raises(ClipError, match=f"frame {frame} cannot be read"):
+                cached(hurt, [view])
+        else:
+            np.testing.assert_array_equal(cached(hurt, [view])[0], direct)
+    assert refused == list(range(13, 20))
+
+
+def test_reads_nothing_from_the_files_once_it_is_there(tmp_path: Path) -> None:
+    reader, videos = _set(tmp_path)
+    open_cache(reader, videos, SIZES, tmp_path / "cache")
+    calls: list[tuple[int, int]] = []
+    again = open_cache(reader, videos, SIZES, tmp_path / "cache", lambda *at: calls.append(at))
+    assert calls == []
+    assert again.seconds > 0, "what it cost is known by whoever uses it"
+    (tmp_path / "a.mp4").unlink()
+    assert again(videos[0], [View(np.array([3]), *SIZES[0])])[0].shape == (1, 16, 24, 3)
+
+
+def test_unreadable_videos_keep_their_reason(tmp_path: Path) -> None:
+    reader, videos = _set(tmp_path)
+    cached = open_cache(reader, videos, SIZES, tmp_path / "cache")
+    for views in ([], [View(np.array([0]), *SIZES[0])]):
+        with pytest.raises(ClipError, match=r"bad\.mp4: not a readable video"):
+            cached(videos[2], views)
+    for frames in ([9], [-1]):
+        with pytest.raises(ClipError, match="are wanted of 9"):
+            cached(videos[1], [View(np.array(frames), *SIZES[0])])
+
+
+def test_sizes_that_are_not_cached_are_decoded(tmp_path: Path) -> None:
+    reader, videos = _set(tmp_path)
+    cached = open_cache(reader, videos[:1], SIZES[:1], tmp_path / "cache")
+    view = View(np.array([5, 1]), (10, 10), "stretch")
+    np.testing.assert_array_equal(cached(videos[0], [view])[0], reader(videos[0], [view])[0])
+    other = View(np.array([2]), *SIZES[0])
+    np.testing.assert_array_equal(cached(videos[1], [other])[0], reader(videos[1], [other])[0])
+
+
+def test_other_content_is_another_cache(tmp_path: Path) -> None:
+    reader, videos = _set(tmp_path)
+    view = View(np.array([4]), *SIZES[0])
+    before = open_cache(reader, videos[1:2], SIZES[:1], tmp_path / "cache")(videos[1], [view])[0]
+    write_video(tmp_path / "b.mp4", pictures(9, seed=5))
+    index = build_index(tmp_path, ["b.mp4"], cache_file=tmp_path / "index.arrow")
+    after = open_cache(FileReader(index), videos[1:2], SIZES[:1], tmp_path / "cache")(videos[1], [view])[0]
+    assert not np.array_equal(before, after)
+
+
+def test_two_at_once_build_once(tmp_path: Path) -> None:
+    videos = rows(12, n_frames=5)
+    for video in videos:
+        (tmp_path / video.video_id).touch()
+    videos = [Video(v.index, v.video_id, str(tmp_path / v.video_id), 5, 25.0, 0.2, (8, 8)) for v in videos]
+    reader = PatternReader()
+    found: list[np.ndarray] = []
+
+    def use() -> None:
+        cached = open_cache(reader, videos, SIZES[:1], tmp_path / "cache", workers=1)
+        found.append(cached(videos[7], [View(np.arange(5), *SIZES[0])])[0])
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reader.calls == len(videos)
+    expected = reader(videos[7], [View(np.arange(5), *SIZES[0])])[0]
+    assert len(found) == 4
+    for pixels in found:
+        np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
+    class Stopped(PatternReader):
+        def __call__(self, video: Video, views: object) -> list[np.ndarray]:
+            raise KeyboardInterrupt
+
+    videos = rows(3, n_frames=5)
+    for video in videos:
+        (tmp_path / video.video_id).touch()
+    videos = [Video(v.index, v.video_id, str(tmp_path / v.video_id), 5, 25.0, 0.2, (8, 8)) for v in videos]
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(Stopped(), videos, SIZES[:1], tmp_path / "cache", workers=1)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_estimate_is_what_it_takes(tmp_path: Path) -> None:
+    reader, videos = _set(tmp_path)
+    open_cache(reader, videos, SIZES, tmp_path / "cache")
+    taken = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("frames.u8"))
+    assert estimate_bytes(videos, [*SIZES, SIZES[0]]) == taken == (20 + 9 + 30) * (16 * 24 + 12 * 12) * 3

@@ -1,0 +1,200 @@
+"""Batches from videos: the same ones for any number of workers, from any step on."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from vssl_core.contracts import Batch, Planner, Reader, Video
+from vssl_core.data.collate import Chunk, SampleKey, Sampler
+from vssl_core.data.quarantine import Quarantine
+from vssl_core.errors import ConfigError, DataError
+
+__all__ = ["Loader", "Quarantine"]
+
+_STREAM_ORDER, _STREAM_HELDOUT = 11, 12
+# Held-out samples are drawn as of an epoch that training never reaches, whatever the run's seed.
+_HELDOUT_SEED, _HELDOUT_EPOCH = 0, 2**31 - 1
+
+
+class Loader:
+    """Reads batches of clips, planned by a task.
+
+    Training order is an endless stream of permutations of the videos, one an epoch; batch ``k`` is positions
+    ``k * batch_size`` and on. It depends on (seed, k) alone, so that a run resumes at any step without replaying, and
+    no last batch is short. A video that gives no clip leaves its slot out and goes to the quarantine.
+
+    Args:
+        videos: the rows to draw from.
+        planner: what a task reads of each; runs in the workers, picklable.
+        reader: reads pixels; runs in the workers, picklable.
+        batch_size: videos a batch, over all ranks.
+        seed: decides order and draws.
+        workers: processes; 0: read in this one.
+        prefetch: batches that each worker prepares ahead.
+        labels: int64 ``[n_videos]``: added to the targets as ``"label"``; ``None``: none.
+        quarantine: where bad videos go; ``None``: none is tolerated.
+        rank: this process among ``world_size``; it gets every ``world_size``-th sample of a batch.
+        world_size: processes that share a batch.
+        pin_memory: hand batches over in page-locked memory, for copies to a GPU.
+        start_method: of the workers: ``"fork"``, ``"spawn"`` or ``"forkserver"``; empty: the platform's default.
+
+    Raises:
+        ConfigError: a batch smaller than the number of ranks.
+        DataError: no videos, or labels of another length.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        planner: Planner,
+        reader: Reader,
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int,
+        prefetch: int = 2,
+        labels: np.ndarray | None = None,
+        quarantine: Quarantine | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        pin_memory: bool = False,
+        start_method: str = "",
+    ) -> None:
+        if not videos:
+            raise DataError("no videos to load: the split is empty")
+        if labels is not None and len(labels) != len(videos):
+            raise DataError(f"{len(labels)} labels for {len(videos)} videos")
+        if batch_size < world_size:
+            raise ConfigError(f"batch_size={batch_size} is smaller than the number of processes, {world_size}")
+        self.videos = videos
+        self.batch_size = batch_size
+        self.seed = seed
+        self.quarantine = quarantine if quarantine is not None else Quarantine(0.0, len(videos))
+        #: frames handed over so far, over all views
+        self.frames_decoded = 0
+        self._rank, self._world_size = rank, world_size
+        self._sampler = Sampler(videos, planner, reader, labels)
+        self._options: dict[str, Any] = {}
+        if workers > 0:
+            context = multiprocessing.get_context(start_method or None)
+            self._options = {
+                "num_workers": workers,
+                "prefetch_factor": prefetch,
+                "persistent_workers": True,
+                "pin_memory": pin_memory,
+                "multiprocessing_context": context,
+            }
+        self._train = _Source(self._sampler, self._options)
+        self._held = _Source(self._sampler, self._options)
+        self._orders: dict[int, np.ndarray] = {}
+
+    def batches(self, start_step: int, total_steps: int) -> Iterator[Batch]:
+        """Yield the batches of steps ``start_step`` .. ``total_steps - 1``.
+
+        Raises:
+            DataError: too many bad videos, no readable video in a batch, or views that do not stack.
+        """
+        keys = (self._train_keys(step) for step in range(start_step, total_steps))
+        for chunk in self._run(self._train, keys):
+            if chunk.batch is None:
+                raise DataError(
+                    f"no video of a batch could be read: {'; '.join(f'{name}: {why}' for name, why in chunk.bad[:3])}; "
+                    "remove unreadable videos or raise batch_size"
+                )
+            yield chunk.batch
+
+    def heldout(self, n_batches: int) -> Iterator[Batch]:
+        """Yield up to ``n_batches`` batches in one order, with draws that every run shares; each video at most once.
+
+        The order is mixed once and for all, so that a few batches hold a sample of all videos.
+
+        Raises:
+            DataError: as ``batches``.
+        """
+        order = np.random.default_rng([_STREAM_HELDOUT, len(self.videos)]).permutation(len(self.videos))
+        parts = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)][:n_batches]
+        keys = ([SampleKey(int(row), _HELDOUT_SEED, _HELDOUT_EPOCH) for row in self._share(part)] for part in parts)
+        # A batch of unreadable videos alone has nothing to count; its videos are in the quarantine.
+        yield from (chunk.batch for chunk in self._run(self._held, keys) if chunk.batch is not None)
+
+    def close(self) -> None:
+        """End the workers; a later call of ``batches`` starts new ones."""
+        self._train, self._held = _Source(self._sampler, self._options), _Source(self._sampler, self._options)
+
+    def _share(self, rows: Any) -> Any:
+        return rows[self._rank :: self._world_size]
+
+    def _train_keys(self, step: int) -> list[SampleKey]:
+        positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+        keys = []
+        for position in self._share(positions):
+            epoch, place = divmod(position, len(self.videos))
+            keys.append(SampleKey(int(self._order(epoch)[place]), self.seed, epoch))
+        return keys
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:
+            rng = np.random.default_rng([_STREAM_ORDER, self.seed, epoch])
+            self._orders = {known: order for known, order in self._orders.items() if known >= epoch - 1}
+            self._orders[epoch] = rng.permutation(len(self.videos))
+        return self._orders[epoch]
+
+    def _run(self, source: _Source, keys: Iterable[list[SampleKey]]) -> Iterator[Chunk]:
+        for chunk in source.chunks(keys):
+            for video_id, reason in chunk.bad:
+                self.quarantine.add(video_id, reason)
+            if chunk.error is not None:
+                raise chunk.error
+            self.frames_decoded += chunk.frames
+            yield chunk
+
+
+class _Source:
+    """Chunks for a stream of keys, read here or by worker processes that live on between streams."""
+
+    def __init__(self, sampler: Sampler, options: dict[str, Any]) -> None:
+        self._sampler = sampler
+        self._options = options
+        self._stream: list[Iterable[list[SampleKey]]] = []
+        self._loader: DataLoader[Chunk] | None = None
+        self._calls = 0
+
+    def chunks(self, keys: Iterable[list[SampleKey]]) -> Iterator[Chunk]:
+        if not self._options:
+            yield from map(self._sampler.__getitems__, keys)
+            return
+        if self._loader is None:
+            self._loader = DataLoader(
+                self._sampler,  # type: ignore[arg-type]  # map-style by its __getitems__, not by inheritance
+                batch_sampler=_Handover(self._stream),
+                collate_fn=_as_it_is,
+                **self._options,
+            )
+        # The batch sampler is iterated in this process, so handing it another stream reaches living workers.
+        self._stream[:] = [keys]
+        self._calls += 1
+        call = self._calls
+        for chunk in self._loader:
+            if call != self._calls:
+                raise RuntimeError("an earlier iteration of this loader cannot go on after a later one has begun")
+            yield chunk
+
+
+class _Handover:
+    """A batch sampler that iterates over whatever stream its list holds."""
+
+    def __init__(self, stream: list[Iterable[list[SampleKey]]]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        yield from self._stream[0]
+
+
+def _as_it_is(chunk: Any) -> Any:
+    """Collate nothing: workers hand over whole chunks."""
+    return chunk
