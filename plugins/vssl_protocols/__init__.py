@@ -1,0 +1,1 @@
+"""Ways of measuring an encoder."""

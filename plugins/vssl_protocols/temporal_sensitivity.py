@@ -1,0 +1,87 @@
+"""``temporal-sensitivity`` version 1: how much of a probe's accuracy hangs on the order of frames.
+
+A linear probe is fitted and chosen as in ``linear-probe``, on clips as they are, and then meets the test videos four
+times: normal, reversed, shuffled (a fixed permutation per video and clip, never the identity) and frozen (the middle
+frame repeated). Not from a paper; Huang et al., What Makes a Video a Video (CVPR 2018), discuss why taking motion out
+of a clip also makes it look unlike any other.
+
+Primary is ``drop_shuffled = top1 - top1_shuffled``: shuffling keeps every frame and destroys nothing but order. It is 0
+for an encoder that is blind to order, may be below 0, and says nothing of one that stands at chance, so ``top1``
+belongs beside it. Freezing also takes away frames, so that its drop counts both; reversing leaves speed and rhythm
+alone. Batch norm is settled on normal clips for all four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vssl_core.contracts import ClipRecipe, Metric, TransferContext
+from vssl_core.transfer.metrics import top1
+from vssl_protocols.frozen import class_names
+from vssl_protocols.logistic import fit_probe
+
+__all__ = ["TemporalSensitivity"]
+
+#: name in metrics -> ``ClipRecipe.perturb``
+_PERTURBED = {"reversed": "reverse", "shuffled": "shuffle", "frozen": "freeze"}
+
+
+class TemporalSensitivity:
+    """The protocol ``temporal-sensitivity``; the options are those of ``TemporalSensitivityConfig``."""
+
+    def __init__(
+        self,
+        *,
+        frames: int = 16,
+        stride: int = 2,
+        clips: int = 10,
+        size: int = 112,
+        whole: bool = False,
+        settle_batches: int = 10,
+        standardise: bool = True,
+        strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
+    ) -> None:
+        self.recipe = ClipRecipe(
+            frames=frames, stride=stride, clips=clips, size=size, whole=whole, settle_batches=settle_batches
+        )
+        self.standardise = standardise
+        self.strengths = strengths
+
+    def run(self, context: TransferContext) -> Sequence[Metric]:
+        """Return ``drop_shuffled`` (primary), the other drops, and ``top1`` on each kind of clip.
+
+        Raises:
+            ConfigError: the label has no single class a video.
+        """
+        chance = 1 / len(class_names(context, "temporal-sensitivity"))
+        probe = fit_probe(context, self.recipe, self.strengths, self.standardise)
+
+        def accuracy(name: str, perturb: str) -> np.ndarray:
+            recipe = replace(self.recipe, perturb=perturb)
+            return context.evaluate_once(name, recipe, probe, _score)["top1"].values
+
+        normal = accuracy("normal", "none")
+        perturbed = {name: accuracy(name, perturb) for name, perturb in _PERTURBED.items()}
+        n = len(normal)
+        drops = [
+            Metric(
+                name=f"drop_{name}",
+                value=(normal - values).mean(),
+                n=n,
+                chance=0.0,
+                primary=name == "shuffled",
+                unit="difference of fractions",
+            )
+            for name, values in perturbed.items()
+        ]
+        levels = [
+            Metric(name=f"top1_{name}", value=values.mean(), n=n, chance=chance) for name, values in perturbed.items()
+        ]
+        return [*drops, Metric(name="top1", value=normal.mean(), n=n, chance=chance), *levels]
+
+
+def _score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    return {"top1": top1(predictions, labels)}

@@ -1,0 +1,1 @@
+"""Measuring an encoder: feature extraction, metrics and the context of protocols."""

@@ -1,0 +1,96 @@
+"""A transfer measurement, resolved: encoder, data, label, protocol, identity and ``run_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vssl_core.config.schema import TransferConfig
+from vssl_core.contracts import Dataset
+from vssl_core.errors import CheckpointError, ConfigError, near_names
+from vssl_core.plugins import Registry, Resolved
+from vssl_core.store.identity import run_id, transfer_identity
+from vssl_core.store.runs import RunFolder
+
+__all__ = ["PlannedTransfer", "plan_transfer"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTransfer:
+    """What a transfer measurement will be; making it decodes nothing.
+
+    Attributes:
+        config: with data and label filled in.
+        source: folder of the pretraining run.
+        pretrain: its record.
+    """
+
+    config: TransferConfig
+    source: RunFolder
+    pretrain: Mapping[str, Any]
+    protocol: Resolved
+    data: Resolved
+    dataset: Dataset
+    fingerprint: str
+    identity: Mapping[str, Any]
+    run_id: str
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the measurement goes."""
+        return RunFolder(Path(self.config.out) if self.config.out else self.source.path / "transfer" / self.run_id)
+
+    @property
+    def task_reference(self) -> str:
+        """The pretext task as users write it."""
+        return _reference(self.pretrain["components"]["task"])
+
+
+def _reference(component: Mapping[str, Any]) -> str:
+    return f"{component['name']}@{component['recipe']}" if component["recipe"] else str(component["name"])
+
+
+def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer:
+    """Resolve a configuration against the pretraining run that it names.
+
+    Raises:
+        CheckpointError: there is no finished pretraining run in that folder.
+        ConfigError: an option is wrong, or the label is missing or unknown.
+    """
+    if not config.run:
+        raise ConfigError("run is empty: give the folder of a pretraining run")
+    source = RunFolder(Path(config.run))
+    pretrain = source.read_record()
+    if pretrain is None or pretrain["kind"] != "pretrain" or pretrain["status"] != "done":
+        found = "no record" if pretrain is None else f"a {pretrain['kind']} record with status {pretrain['status']!r}"
+        raise CheckpointError(
+            f"{source.path} holds {found}; expected a pretraining run that is done: run it, or give its folder"
+        )
+    value = config.data or _pretrain_data(pretrain)
+    data = registry.resolve("datasets", value)
+    protocol = registry.resolve("protocols", config.protocol)
+    dataset: Dataset = registry.build("datasets", value)
+    known = list(dataset.labels())
+    if not known:
+        raise ConfigError(f"data={data.name} has no labels to measure on; choose a labelled set")
+    label = config.label or known[0]
+    if label not in known:
+        raise ConfigError(
+            f"label={label} is none of {data.name}'s labels ({', '.join(known)}){near_names(label, known)}"
+        )
+    config = replace(config, data=value, label=label)
+    fingerprint = dataset.fingerprint()
+    identity = transfer_identity(config, pretrain["run_id"], protocol, data, fingerprint, label)
+    task = _reference(pretrain["components"]["task"])
+    words = (protocol.reference, data.name, label, task, f"s{config.seed}")
+    return PlannedTransfer(
+        config, source, pretrain, protocol, data, dataset, fingerprint, identity, run_id(identity, *words)
+    )
+
+
+def _pretrain_data(pretrain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pretraining run's data set in the mapping form of configurations."""
+    component = pretrain["components"]["data"]
+    return {"name": component["name"], **component["options"]}
