@@ -1,0 +1,1 @@
+"""Floors, the placebo and supervised training."""

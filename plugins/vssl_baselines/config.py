@@ -1,0 +1,47 @@
+"""Options of the tasks in this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vssl_core.config.schema import ClipOptions, option
+
+__all__ = ["MotionEnergyConfig", "PixelBaselineConfig", "RandomInitConfig", "RandomLabelsConfig", "SupervisedConfig"]
+
+
+@dataclass(kw_only=True, slots=True)
+class RandomInitConfig:
+    """The untrained backbone has no options."""
+
+
+@dataclass(kw_only=True, slots=True)
+class RandomLabelsConfig:
+    """The placebo of another task."""
+
+    of: Any = option("pace", "the task whose targets are permuted: NAME[@RECIPE] or a mapping with name and options")
+
+
+@dataclass(kw_only=True, slots=True)
+class PixelBaselineConfig:
+    """Small frames and difference maps."""
+
+    part: str = option("both", "what is kept", choices=("both", "frames", "differences"))
+    frames: int = option(3, "frames kept of a clip, and stretches of it whose differences are averaged", minimum=1)
+    grid: int = option(8, "height and width to which they are averaged, in cells", minimum=1)
+    colour: bool = option(False, "keep the frames' three channels instead of their grey value")
+
+
+@dataclass(kw_only=True, slots=True)
+class MotionEnergyConfig:
+    """The curve of mean absolute frame difference."""
+
+    frames: int = option(32, "frames spread over the whole video; the curve has one point less", minimum=2)
+
+
+@dataclass(kw_only=True, slots=True)
+class SupervisedConfig(ClipOptions):
+    """Training on labels."""
+
+    head: Any = option("linear", "head and its options")
+    label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0.0, maximum=0.99)

@@ -1,0 +1,105 @@
+"""``random-labels``: the placebo of a pretext task, the same work on targets that say nothing.
+
+Background: H. Maennel et al., "What Do Neural Networks Learn When Trained With Random Labels?", NeurIPS 2020, arXiv
+2006.10455: training on random labels aligns the first layers with the data, and can help or hurt later tasks. A network
+trained on permuted pretext targets therefore gains over random initialisation, and only what a task gains over its
+placebo is due to its question. No official code is followed.
+
+Implemented: views, augmentation, head, loss, schedule and encoder of the task ``of``; its targets are permuted within
+the batch, all of them together, so that their frequencies stay and their tie to the clip is gone. The permutation is
+drawn from ``batch.seeds`` and so is a function of the batch. A sample keeps its own target with probability 1/B; a
+batch of one keeps it always.
+
+``evaluate`` permutes too: it shows what the placebo is asked, and that it stays at the task's ``chance``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vssl_core.contracts import Batch, Build, Planner, StepOutput, Video
+from vssl_core.data.transforms import uniform
+from vssl_core.errors import ConfigError, PluginError
+
+__all__ = ["RandomLabels", "permute_targets"]
+
+#: stream of the permutation; augmentations and first-party tasks use others
+_STREAM = 977
+
+
+def permute_targets(batch: Batch) -> Batch:
+    """Return the batch with every target reordered by one permutation, uniform and drawn from ``batch.seeds``."""
+    order = torch.argsort(uniform(batch.seeds, 1, stream=_STREAM)[:, 0], stable=True)
+    return batch._replace(targets={name: value[order] for name, value in batch.targets.items()})
+
+
+def _makes_targets(planner: Planner) -> bool:
+    """Ask a planner about a video that is long enough for anything."""
+    video = Video(index=0, video_id="long", source="", n_frames=100_000, fps=25.0, duration_s=4_000.0, size=(64, 64))
+    _, targets = planner(video, np.random.default_rng(0))
+    return bool(targets)
+
+
+class RandomLabels(nn.Module):
+    """Trains another task on its own targets, permuted within the batch.
+
+    Raises:
+        ConfigError: ``of`` makes no targets of its own: there is nothing to permute.
+    """
+
+    def __init__(self, backbone: nn.Module, *, build: Build, of: Any = "pace") -> None:
+        super().__init__()
+        advice = (
+            "a placebo needs a task that makes its own targets, such as task.of=pace at the steps of the other task"
+        )
+        try:
+            self.inner = build("tasks", of, backbone)
+            has_targets = _makes_targets(self.inner.planner())
+        except (ConfigError, PluginError) as error:
+            raise ConfigError(f"task.of={of!r} cannot be the task of random-labels: {error} ({advice})") from error
+        if not has_targets or isinstance(self.inner, RandomLabels):
+            raise ConfigError(f"task.of={of!r} makes no targets of its own that could be permuted: {advice}")
+        self.chance: float | None = self.inner.chance
+
+    def setup(self, n_videos: int, total_steps: int) -> None:
+        """Set up the inner task."""
+        self.inner.setup(n_videos, total_steps)
+
+    def planner(self) -> Planner:
+        """Return the inner task's planner: the views are its own."""
+        planner: Planner = self.inner.planner()
+        return planner
+
+    def augment(self, batch: Batch) -> Batch:
+        """Augment as the inner task does."""
+        augmented: Batch = self.inner.augment(batch)
+        return augmented
+
+    def forward(self, batch: Batch) -> StepOutput:
+        """Return the inner task's loss on permuted targets."""
+        output: StepOutput = self.inner(permute_targets(batch))
+        return output
+
+    def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
+        """Return the inner task's figures against permuted targets; they belong at ``chance``."""
+        figures: Mapping[str, tuple[Tensor, int]] = self.inner.evaluate(permute_targets(batch))
+        return figures
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the inner task's parameter groups."""
+        groups: list[dict[str, Any]] = self.inner.param_groups()
+        return groups
+
+    def after_step(self, step: int, total_steps: int) -> None:
+        """Let the inner task follow the step."""
+        self.inner.after_step(step, total_steps)
+
+    def encoder(self) -> nn.Module:
+        """Return the inner task's encoder."""
+        encoder: nn.Module = self.inner.encoder()
+        return encoder

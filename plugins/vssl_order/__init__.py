@@ -1,0 +1,1 @@
+"""Pretext tasks about the order of clips and frames."""

@@ -1,0 +1,1 @@
+"""Pretext tasks about the speed and the direction of time."""

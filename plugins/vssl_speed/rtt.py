@@ -1,0 +1,140 @@
+"""``rtt``: recognise which temporal transformation a clip went through.
+
+Paper: S. Jenni, G. Meishvili, P. Favaro, "Video Representation Learning by Recognizing Temporal Transformations",
+ECCV 2020, arXiv 2007.10730. Official code: https://github.com/sjenni/temporal-ssl (TensorFlow 1).
+
+Implemented: a clip is played at one of several speeds, in random order, there and back (periodic) or at changing speed
+(warp), and a linear classifier on the pooled features names the transformation. The frame indices of each
+transformation are those of the official ``PreprocessorTransform.process_train``.
+
+Where this deviates:
+
+- One transformation a clip and one softmax over all classes, as in the paper's list of classes. The official code puts
+  all four versions of every video in one batch, and has two softmaxes: one over {speed, periodic, random, warp}, one
+  over speeds.
+- The middle of a clip has one law for all classes (``vssl_speed.placement``); officially the start of each clip is
+  drawn freely.
+- One crop, flip and colour draw a clip. The official ResNet pipeline draws brightness, saturation and grey for every
+  frame.
+- A random order is never the identity or its reverse, a warp never has equal steps; officially both can happen, rarely.
+- For a short video the transformations that fit are drawn (``short_video="fitting"``), as in the official code, which
+  lowers the largest speed. The classes then are not equally frequent, and ``chance`` holds where every video is long
+  enough.
+- ``palindrome`` and ``reversed`` are not in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import nn
+
+from vssl_core.contracts import Batch, StepOutput, Video, View
+from vssl_core.data.transforms import augment_clip
+from vssl_core.engine.task import BaseTask
+from vssl_core.errors import ClipError
+from vssl_speed.placement import place
+from vssl_speed.transformations import Transformation, parse
+
+__all__ = ["RecognizeTransformation", "RttPlanner"]
+
+_DEFAULT = ("speed-1", "speed-2", "speed-4", "speed-8", "periodic", "random", "warp")
+
+
+@dataclass(frozen=True, slots=True)
+class RttPlanner:
+    """Draws a transformation and the frames that show it. Targets: ``transformation``, its position in the list."""
+
+    transforms: tuple[Transformation, ...]
+    frames: int
+    stride: int
+    size: tuple[int, int]
+    fit: str
+    short_video: str
+
+    def __call__(self, video: Video, rng: np.random.Generator) -> tuple[Sequence[View], Mapping[str, Any]]:
+        """Return one view of ``frames`` frames and its class; every class that fits the video is equally likely.
+
+        Raises:
+            ClipError: the video is too short for every class (``short_video="error"``), or for two (``"fitting"``).
+        """
+        choices = [
+            (label, speeds) for label, t in enumerate(self.transforms) if (speeds := self._speeds(t, video.n_frames))
+        ]
+        if len(choices) < 2 or (self.short_video == "error" and self._needed() > video.n_frames):
+            raise ClipError(
+                f"rtt needs {self._needed()} frames (task.frames={self.frames}, task.stride={self.stride}), video "
+                f"{video.video_id!r} has {video.n_frames}; lower task.frames, task.stride or the largest speed in "
+                "task.transforms" + ("" if self.short_video == "fitting" else ", or set task.short_video=fitting")
+            )
+        widest = max(self._extent(self.transforms[label], max(speeds)) for label, speeds in choices)
+        label, speeds = choices[int(rng.integers(len(choices)))]
+        transform = self.transforms[label]
+        speed = max(speeds) if transform.kind == "warp" else speeds[int(rng.integers(len(speeds)))]
+        relative = transform.draw(rng, self.frames, self.stride, speed)
+        start = place(rng, video.n_frames, int(relative.max()) + 1, widest)
+        return [View(relative + start, self.size, self.fit)], {"transformation": label}
+
+    def _extent(self, transform: Transformation, speed: int) -> int:
+        return transform.largest_extent(self.frames, self.stride, speed)
+
+    def _speeds(self, transform: Transformation, n_frames: int) -> list[int]:
+        """Speeds at which a class can be shown in a video of ``n_frames``; empty: it does not fit."""
+        if transform.kind == "warp":
+            bound = transform.speed or max(self._set_speeds())
+            return [k for k in range(2, bound + 1) if self._extent(transform, k) <= n_frames]
+        wanted = [transform.speed] if transform.speed else self._set_speeds()
+        return [k for k in wanted if self._extent(transform, k) <= n_frames]
+
+    def _set_speeds(self) -> list[int]:
+        return sorted({t.speed for t in self.transforms if t.kind == "speed"}) or [1]
+
+    def _needed(self) -> int:
+        """Frames of the shortest video that every class fits, at every speed."""
+        return max(self._extent(t, t.speed or max(self._set_speeds())) for t in self.transforms)
+
+
+class RecognizeTransformation(BaseTask):
+    """Classifies which temporal transformation made a clip (Jenni et al. 2020, section 3)."""
+
+    def __init__(
+        self,
+        backbone: Any,
+        *,
+        frames: int = 16,
+        stride: int = 1,
+        size: int = 112,
+        read_size: int = 128,
+        fit: str = "short-side-crop",
+        crop_scale: float = 0.6,
+        flip: float = 0.5,
+        jitter: float = 0.2,
+        short_video: str = "fitting",
+        transforms: Sequence[str] = _DEFAULT,
+    ) -> None:
+        super().__init__(backbone)
+        read = read_size or size
+        parsed = parse(transforms, frames)
+        self._planner = RttPlanner(parsed, frames, stride, (read, read), fit, short_video)
+        self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}
+        self.chance = 1 / len(parsed)
+        self.head = nn.Linear(backbone.embed_dim, len(parsed))
+
+    def planner(self) -> RttPlanner:
+        """Return what draws the transformation and its frames."""
+        return self._planner
+
+    def augment(self, batch: Batch) -> Batch:
+        """Draw crop, flip and colour once a clip: uint8 ``[B, T, H, W, 3]`` to float ``[B, 3, T, size, size]``."""
+        return batch._replace(views=(augment_clip(batch.views[0], batch.seeds, **self._augmentation),))
+
+    def forward(self, batch: Batch) -> StepOutput:
+        """Cross-entropy of the transformation, and the accuracy."""
+        logits = self.head(self.backbone(batch.views[0]).pooled)
+        target = batch.targets["transformation"]
+        accuracy = (logits.argmax(dim=1) == target).float().mean()
+        return StepOutput(F.cross_entropy(logits, target), {"accuracy": accuracy.detach()})

@@ -1,0 +1,115 @@
+"""The temporal transformations of ``rtt``: their names, what they ask of a video, and the frames they read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vssl_core.errors import ConfigError, near_names
+
+__all__ = ["KINDS", "Transformation", "parse"]
+
+KINDS = ("speed", "random", "periodic", "warp", "palindrome", "reversed")
+
+
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """One class of the task.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        speed: multiple of the base stride; 0: drawn for each sample among the speeds of the set (``warp``: the bound).
+    """
+
+    kind: str
+    speed: int
+
+    def largest_extent(self, frames: int, stride: int, speed: int) -> int:
+        """Return how many frames of a video it covers at most, from the first to the last, at ``speed``."""
+        skip = speed * stride
+        if self.kind == "palindrome":
+            return (-(-frames // 2) - 1) * skip + 1
+        if self.kind == "periodic":
+            return (frames - 3) * skip + max(skip - 1, 1) + 1
+        return (frames - 1) * skip + 1
+
+    def draw(self, rng: np.random.Generator, frames: int, stride: int, speed: int) -> np.ndarray:
+        """Return int64 ``[frames]``: frame indices from 0 on, which is the earliest one that is read.
+
+        ``speed`` frames one after another are ``speed * stride`` apart. ``periodic``, ``random`` and ``warp`` are those
+        of sjenni/temporal-ssl (PreprocessorVideoSSL.process_train); ``palindrome`` and ``reversed`` are additions.
+        """
+        skip = speed * stride
+        forward = np.arange(frames, dtype=np.int64) * skip
+        if self.kind == "speed":
+            return forward
+        if self.kind == "reversed":
+            return forward[::-1].copy()
+        if self.kind == "palindrome":
+            half = forward[: -(-frames // 2)]
+            return np.concatenate([half, half[: frames // 2][::-1]])
+        if self.kind == "random":
+            while True:
+                order = rng.permutation(frames)
+                # In order and in reverse order are other classes.
+                if not (np.array_equal(order, np.arange(frames)) or np.array_equal(order, np.arange(frames)[::-1])):
+                    return forward[order]
+        if self.kind == "warp":
+            while True:
+                steps = rng.integers(1, speed + 1, size=frames - 1) * stride
+                if steps.min() != steps.max():  # equal steps are a speed, not a warp
+                    return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
+        return _periodic(rng, frames, skip)
+
+
+def _periodic(rng: np.random.Generator, frames: int, skip: int) -> np.ndarray:
+    """Forwards, then backwards: ``frames`` in a row out of there and back, at least two on either side of the turn.
+
+    The way back is shifted against the way there, so that no frame comes twice where the stride allows it.
+    """
+    there = np.arange(frames - 2, dtype=np.int64) * skip
+    shift = int(rng.integers(0, 2)) if skip == 1 else int(rng.integers(1, skip))
+    both = np.concatenate([there, there[::-1] + shift])
+    first = int(rng.integers(0, frames - 3))
+    clip = both[first : first + frames]
+    return clip - clip.min()
+
+
+def parse(names: Sequence[str], frames: int) -> tuple[Transformation, ...]:
+    """Read a list such as ``["speed-1", "speed-2", "random", "reversed-2"]``.
+
+    Raises:
+        ConfigError: a name is unknown or twice there, there are fewer than two, or ``frames`` is too few for them.
+    """
+    where = f"task.transforms={list(names)}"
+    if len(names) < 2:
+        raise ConfigError(
+            f"{where} names {len(names)} class; at least two are needed to tell apart, such as speed-1, speed-2"
+        )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{where} names a transformation twice; each is one class")
+    if frames < 4:
+        raise ConfigError(f"task.frames={frames} is too few for rtt: its transformations need 4 frames or more")
+    found = []
+    for name in names:
+        match = re.fullmatch(r"([a-z]+)(?:-([1-9][0-9]*))?", name)
+        kind, speed = (match[1], int(match[2] or 0)) if match else (name, 0)
+        if kind not in KINDS:
+            known = [f"speed-{k}" for k in (1, 2, 3, 4, 8)] + [known for known in KINDS if known != "speed"]
+            raise ConfigError(
+                f"{where}: unknown transformation {name!r}{near_names(name, known)}; known: {', '.join(known)}"
+            )
+        if kind == "speed" and not speed:
+            raise ConfigError(f"{where}: speed needs a multiple of the stride: speed-1, speed-2, ...")
+        if kind == "random" and not speed:
+            speed = 1  # the official code shuffles clips of speed 1
+        found.append(Transformation(kind, speed))
+    if len(set(found)) < len(found):
+        raise ConfigError(f"{where} names a transformation twice: 'random' is 'random-1'")
+    slow = [t for t in found if t.kind == "warp" and t.speed == 1]
+    if slow or (any(t.kind == "warp" for t in found) and max((t.speed for t in found), default=0) < 2):
+        raise ConfigError(f"{where}: warp needs a speed of 2 or more to change between; add speed-2 or write warp-2")
+    return tuple(found)

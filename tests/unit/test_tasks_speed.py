@@ -1,0 +1,201 @@
+"""``rtt`` and ``pace``: the frames read are the transformation declared, and nothing else tells it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from support.tasks import TinyNet, make_batch, video
+from torch import nn
+
+from vssl_core.contracts import Features
+from vssl_core.errors import ClipError, ConfigError
+from vssl_speed.pace import Pace, PacePlanner
+from vssl_speed.placement import place
+from vssl_speed.rtt import RecognizeTransformation, RttPlanner
+from vssl_speed.transformations import Transformation, parse
+
+TINY = ("speed-1", "speed-3", "random", "palindrome", "reversed")
+PAPER = ("speed-1", "speed-2", "speed-4", "speed-8", "periodic", "random", "warp")
+
+
+def rtt(names: tuple[str, ...], frames: int, stride: int = 1, short_video: str = "error") -> RttPlanner:
+    return RttPlanner(parse(names, frames), frames, stride, (32, 32), "short-side-crop", short_video)
+
+
+def draws(planner: RttPlanner | PacePlanner, n: int, n_frames: int, target: str) -> dict[int, list[np.ndarray]]:
+    """Frames of ``n`` clips by class."""
+    rng = np.random.default_rng(0)
+    found = defaultdict(list)
+    for _ in range(n):
+        views, targets = planner(video(n_frames=n_frames), rng)
+        found[int(np.ravel(targets[target])[0])].append(views[0].frames)
+    return found
+
+
+@pytest.mark.parametrize(("names", "frames", "n_frames"), [(TINY, 8, 32), (TINY, 8, 22), (PAPER, 16, 150)])
+def test_each_class_shows_its_transformation(names: tuple[str, ...], frames: int, n_frames: int) -> None:
+    found = draws(rtt(names, frames), 700, n_frames, "transformation")
+    assert set(found) == set(range(len(names)))
+    for label, clips in found.items():
+        name, _, speed = names[label].partition("-")
+        for clip in clips:
+            steps = np.diff(clip)
+            assert 0 <= clip.min() <= clip.max() < n_frames
+            if name == "speed":
+                assert (steps == int(speed)).all()
+            elif name == "reversed":
+                assert (steps == steps[0]).all() and steps[0] in (-1, -3)
+            elif name == "palindrome":
+                assert (clip == clip[::-1]).all() and (np.abs(steps[:3]) == steps[0]).all() and steps[0] in (1, 3)
+            elif name == "random":
+                assert sorted(clip - clip.min()) == list(range(frames))
+                assert set(steps) not in ({1}, {-1})
+            elif name == "warp":
+                assert steps.min() >= 1 and steps.max() <= 8 and len(set(steps)) > 1
+            else:
+                turns = np.sign(steps)[np.sign(steps) != 0]
+                assert (np.diff(turns) <= 0).all() and turns[0] == 1 and turns[-1] == -1, clip
+
+
+def test_classes_are_equally_likely() -> None:
+    for planner, target in (
+        (rtt(TINY, 8), "transformation"),
+        (PacePlanner(8, 1, 4, 1, (32, 32), "stretch", "error"), "rate"),
+    ):
+        n = 4_000
+        counts = np.array([len(clips) for clips in draws(planner, n, 32, target).values()])
+        expected = n / len(counts)
+        assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+
+
+@pytest.mark.parametrize("planner", [rtt(TINY, 8), PacePlanner(8, 1, 4, 1, (32, 32), "stretch", "error")])
+def test_position_in_the_video_does_not_tell_the_class(planner: RttPlanner | PacePlanner) -> None:
+    target = "transformation" if isinstance(planner, RttPlanner) else "rate"
+    middles = {
+        label: np.array([(clip.min() + clip.max()) / 2 for clip in clips])
+        for label, clips in draws(planner, 6_000, 32, target).items()
+    }
+    everything = np.concatenate(list(middles.values()))
+    for middle in middles.values():
+        error = everything.std() / np.sqrt(len(middle))
+        assert abs(middle.mean() - everything.mean()) < 5 * error
+        # Freely drawn starts would spread the middles of short clips over the whole video.
+        assert abs(middle.std() - everything.std()) < 0.15 * everything.std()
+
+
+def test_place_uses_all_of_the_room() -> None:
+    rng = np.random.default_rng(0)
+    assert {place(rng, 32, 22, 22) for _ in range(500)} == set(range(11))
+    assert {place(rng, 32, 8, 22) for _ in range(500)} == set(range(7, 18))
+    assert {place(rng, 10, 9, 22) for _ in range(100)} == {0, 1}
+
+
+def test_periodic_is_that_of_the_official_code() -> None:
+    """Every clip that PreprocessorVideoSSL.process_train can make, enumerated, and no other."""
+    for frames, skip in ((6, 1), (6, 3)):
+        there = [k * skip for k in range(frames - 2)]
+        shifts = (0, 1) if skip == 1 else range(1, skip)
+        possible = set()
+        for shift in shifts:
+            both = there + [shift + k for k in reversed(there)]
+            for first in range(len(both) - frames + 1):
+                clip = both[first : first + frames]
+                possible.add(tuple(k - min(clip) for k in clip))
+        rng = np.random.default_rng(0)
+        drawn = {tuple(Transformation("periodic", 0).draw(rng, frames, 1, skip).tolist()) for _ in range(400)}
+        assert drawn == possible
+        assert max(max(clip) for clip in drawn) < Transformation("periodic", 0).largest_extent(frames, 1, skip)
+
+
+def test_short_videos_get_the_classes_that_fit() -> None:
+    planner = rtt(PAPER, 16, short_video="fitting")
+    found = draws(planner, 600, 40, "transformation")
+    shown = {PAPER[label] for label in found}
+    assert shown == {"speed-1", "speed-2", "periodic", "random", "warp"}
+    assert max(np.diff(clip).max() for clip in found[PAPER.index("warp")]) == 2
+    with pytest.raises(ClipError, match=r"needs 121 frames"):
+        planner(video(n_frames=10), np.random.default_rng(0))
+    with pytest.raises(ClipError, match=r"needs 121 frames.*short_video=fitting"):
+        rtt(PAPER, 16)(video(n_frames=40), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["speed-1"], "at least two"),
+        (["speed-1", "speed-1"], "twice"),
+        (["random", "random-1"], "twice"),
+        (["speed-1", "revresed"], "did you mean 'reversed'"),
+        (["speed", "random"], "multiple of the stride"),
+        (["speed-1", "warp"], "warp needs"),
+        (["speed-1", "speed-0"], "unknown transformation"),
+    ],
+)
+def test_wrong_sets_are_refused(names: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RecognizeTransformation(TinyNet(), transforms=names)
+
+
+def test_named_speeds_are_kept() -> None:
+    found = draws(rtt(("speed-1", "reversed-2", "palindrome-2", "random-2"), 8), 300, 32, "transformation")
+    assert {int(step) for clip in found[1] for step in np.diff(clip)} == {-2}
+    assert {int(np.diff(clip)[0]) for clip in found[2]} == {2}
+    assert all((clip % 2 == clip[0] % 2).all() for clip in found[3])
+
+
+def test_pace_shows_the_rate_it_names() -> None:
+    found = draws(PacePlanner(8, 1, 4, 1, (32, 32), "stretch", "error"), 400, 32, "rate")
+    assert set(found) == {0, 1, 2, 3}
+    for label, clips in found.items():
+        assert all((np.diff(clip) == label + 1).all() for clip in clips)
+    doubled = draws(PacePlanner(8, 2, 2, 1, (32, 32), "stretch", "error"), 50, 32, "rate")
+    assert all((np.diff(clip) == 2 * (label + 1)).all() for label, clips in doubled.items() for clip in clips)
+
+
+def test_pace_refuses_short_videos_at_every_rate() -> None:
+    planner = PacePlanner(8, 1, 4, 1, (32, 32), "stretch", "error")
+    for draw in range(20):  # also where the rate drawn would fit
+        with pytest.raises(ClipError, match=r"needs 29 frames.*task.rates=4.*has 28"):
+            planner(video(n_frames=28), np.random.default_rng(draw))
+
+
+def test_pace_loops_only_what_is_too_short() -> None:
+    planner = PacePlanner(16, 1, 4, 1, (32, 32), "stretch", "loop")
+    for label, clips in draws(planner, 300, 40, "rate").items():
+        steps = {int(step) for clip in clips for step in np.diff(clip)}
+        looped = {step for step in steps if step < 0}
+        assert steps - looped == {label + 1}
+        assert bool(looped) == (15 * (label + 1) + 1 > 40)
+
+
+def test_pace_takes_two_clips_for_contrast_of_contents() -> None:
+    planner = Pace(TinyNet(), contrast="content").planner()
+    views, targets = planner(video(n_frames=200), np.random.default_rng(3))
+    assert len(views) == 2
+    assert targets["rate"].shape == (2,)
+    assert [int(np.diff(view.frames)[0]) - 1 for view in views] == targets["rate"].tolist()
+
+
+def test_pace_compares_each_clip_with_its_own_rate() -> None:
+    """A network that reads the rate off its clip is right on both clips of every video."""
+
+    class ReadsRate(nn.Module):
+        embed_dim = 4
+
+        def forward(self, clips: torch.Tensor) -> Features:
+            pooled = nn.functional.one_hot(clips[:, 0, 0, 0, 0].long(), 4).float()
+            return Features(pooled[..., None, None, None], pooled)
+
+    task = Pace(ReadsRate(), frames=8, size=32, read_size=0, short_video="error", contrast="content")
+    with torch.no_grad():
+        task.head.weight.copy_(torch.eye(4))
+        task.head.bias.zero_()
+    batch = make_batch(task, n=12)
+    rates = batch.targets["rate"]
+    assert (rates[:, 0] != rates[:, 1]).any()
+    views = tuple(rates[:, k].float().view(-1, 1, 1, 1, 1).expand(-1, 3, 8, 2, 2) for k in range(2))
+    correct, n = task.evaluate(batch._replace(views=views))["accuracy"]
+    assert float(correct) == n
