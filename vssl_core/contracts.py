@@ -169,7 +169,7 @@ class Batch(NamedTuple):
     views: tuple[Tensor, ...]
     targets: Mapping[str, Tensor]
     seeds: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody calls on a batch
 
 
 class Targets(NamedTuple):

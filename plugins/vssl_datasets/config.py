@@ -37,7 +37,7 @@ class Folder:
     """
 
     root: str = option("", "the directory")
-    name: str = option("", "name in records and on boards; empty: the directory's own")
+    title: str = option("", "name in records and on boards; empty: the directory's own")
     labels: str = option(
         "auto",
         "auto: folders are classes where all videos lie in two or more; folders: insist; none",
@@ -55,7 +55,7 @@ class Csv:
 
     root: str = option("", "directory that paths are relative to; empty: that of the CSV file")
     csv: str = option("", "the CSV file, relative to root unless absolute")
-    name: str = option("", "name in records and on boards; empty: that of the root directory")
+    title: str = option("", "name in records and on boards; empty: that of the root directory")
     path: str = option("path", "column with the video's path")
     split: str = option(
         "split", "column with train, val or test; where the file has no such column everything is train"

@@ -25,7 +25,7 @@ class CsvDataset(TableDataset):
         *,
         root: str = "",
         csv: str = "",
-        name: str = "",
+        title: str = "",
         path: str = "path",
         split: str = "split",
         group: str = "group",
@@ -51,7 +51,7 @@ class CsvDataset(TableDataset):
             raise ConfigError(f"data.labels, data.multi_labels and data.numbers name a column twice: {columns}")
         self._columns = columns
         self._listed = self._read()
-        super().__init__(name or self._root.name, {column: kind for kind, column in kinds})
+        super().__init__(title or self._root.name, {column: kind for kind, column in kinds})
 
     def _list(self) -> tuple[Path, list[Row]]:
         return self._root, self._listed

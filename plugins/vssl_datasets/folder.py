@@ -28,7 +28,7 @@ class FolderDataset(TableDataset):
         self,
         *,
         root: str = "",
-        name: str = "",
+        title: str = "",
         labels: str = "auto",
         extensions: Sequence[str] = tuple(VIDEO_EXTENSIONS),
         group_pattern: str = "",
@@ -73,7 +73,7 @@ class FolderDataset(TableDataset):
             )
             for path, parts in inner.items()
         ]
-        super().__init__(name or self._root.name, {LABEL: "class"} if labelled else {})
+        super().__init__(title or self._root.name, {LABEL: "class"} if labelled else {})
 
     def _list(self) -> tuple[Path, list[Row]]:
         return self._root, self._listed

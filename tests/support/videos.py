@@ -64,14 +64,17 @@ def decode_all(path: Path) -> np.ndarray:
     """uint8 [T, H, W, 3]: every frame of a file at its own size, by the plainest loop there is."""
     how = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
     with av.open(str(path)) as container:
-        decoded = [frame.reformat(format="rgb24", interpolation=how).to_ndarray() for frame in container.decode(video=0)]
+        decoded = [
+            frame.reformat(format="rgb24", interpolation=how).to_ndarray() for frame in container.decode(video=0)
+        ]
     return np.stack(decoded)
 
 
 def rows(n_videos: int, n_frames: int = 40) -> list[Video]:
     """Rows of videos that ``PatternReader`` reads."""
     return [
-        Video(at, f"v{at:03d}.mp4", f"/nowhere/v{at:03d}.mp4", n_frames, 25.0, n_frames / 25, (8, 8)) for at in range(n_videos)
+        Video(at, f"v{at:03d}.mp4", f"/nowhere/v{at:03d}.mp4", n_frames, 25.0, n_frames / 25, (8, 8))
+        for at in range(n_videos)
     ]
 
 

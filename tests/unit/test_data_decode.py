@@ -136,7 +136,9 @@ def test_rotation_is_applied(matrix: tuple[int, ...], turns: int, tmp_path: Path
 
 def _damaged(tmp_path: Path) -> tuple[Path, np.ndarray]:
     """A file of five groups of pictures whose second is overwritten, and its pixels before."""
-    path = write_video(tmp_path / "a.mp4", pictures(N_FRAMES), options={**B_FRAMES, "x264-params": "scenecut=0:threads=1"})
+    path = write_video(
+        tmp_path / "a.mp4", pictures(N_FRAMES), options={**B_FRAMES, "x264-params": "scenecut=0:threads=1"}
+    )
     whole = decode_all(path)
     import av
 
@@ -164,7 +166,9 @@ def test_damage_costs_its_own_group_of_pictures_alone(tmp_path: Path) -> None:
 
 
 def test_truncated_file_holds_what_is_left(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", pictures(N_FRAMES), options={"bf": "0"}, container_options={"movflags": "faststart"})
+    path = write_video(
+        tmp_path / "a.mp4", pictures(N_FRAMES), options={"bf": "0"}, container_options={"movflags": "faststart"}
+    )
     whole = decode_all(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     table = probe(str(path)).table

@@ -52,7 +52,9 @@ def test_rows(folder: Path) -> None:
     assert "No such file" in gone.reason
     assert len({built[path].content_hash for path in PATHS}) == 4
     for path in ("bad.mp4", "gone.mp4"):
-        assert str(folder) not in built[path].reason, "reasons stand in records: they must not name this machine's folders"
+        assert str(folder) not in built[path].reason, (
+            "reasons stand in records: they must not name this machine's folders"
+        )
 
 
 def test_known_files_are_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +79,8 @@ def test_changed_new_and_removed_files(folder: Path) -> None:
     assert before["a.mp4"].content_hash != after["a.mp4"].content_hash
     with pytest.raises(DataError, match=r"'bad\.mp4' is not in the index of 3 videos"):
         after["bad.mp4"]
+    _, calls = _build(folder, ["bad.mp4"])
+    assert calls == [], "sets over one root share what is known of their files"
 
 
 def test_equal_bytes_have_equal_hashes_whatever_their_names(folder: Path) -> None:
@@ -109,3 +113,5 @@ def test_reader_reads_and_refuses_by_index(folder: Path) -> None:
     np.testing.assert_array_equal(read, decode_all(folder / "set" / "a.mp4")[frames])
     with pytest.raises(ClipError, match=r"bad\.mp4: not a readable video"):
         reader(_video(folder, built, "bad.mp4"), [])
+    with pytest.raises(ClipError, match=r"^a\.mp4: frame 12 is wanted"):
+        reader(_video(folder, built, "a.mp4"), [View(np.array([12]), (8, 8))])

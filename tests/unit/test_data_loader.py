@@ -52,8 +52,10 @@ def test_batch_layout() -> None:
     assert batch.seeds.dtype == batch.index.dtype == torch.int64
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
+    state = torch.get_rng_state()
     here, there = _loader(), _loader(workers=workers)
     _equal(here.batches(0, 9), there.batches(0, 9))
     _equal(here.heldout(3), there.heldout(3))
@@ -61,6 +63,7 @@ def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
     _equal(here.batches(0, 4), there.batches(0, 4))
     assert here.frames_decoded == there.frames_decoded == (9 * 4 + 10 + 4 * 4) * 5
     there.close()
+    assert torch.equal(state, torch.get_rng_state()), "nothing is drawn from the global generator"
 
 
 @pytest.mark.slow
@@ -99,7 +102,11 @@ def test_every_epoch_is_a_permutation() -> None:
 
 def test_a_set_smaller_than_a_batch_fills_it() -> None:
     batch = next(_loader(3, batch_size=8).batches(0, 1))
-    assert Counter(batch.index.tolist()) in (Counter({0: 3, 1: 3, 2: 2}), Counter({0: 3, 1: 2, 2: 3}), Counter({0: 2, 1: 3, 2: 3}))
+    assert Counter(batch.index.tolist()) in (
+        Counter({0: 3, 1: 3, 2: 2}),
+        Counter({0: 3, 1: 2, 2: 3}),
+        Counter({0: 2, 1: 3, 2: 3}),
+    )
     assert len(set(batch.seeds.tolist())) == 8, "a video that comes again is drawn anew"
 
 
@@ -120,19 +127,26 @@ def test_bad_videos_leave_their_slot_out(workers: int) -> None:
     good = list(_loader().batches(0, 5))
     for batch, full in zip(loader.batches(0, 5), good, strict=True):
         keep = [at for at, index in enumerate(full.index.tolist()) if index not in (3, 8)]
-        _equal([batch], [Batch(
-            tuple(view[keep] for view in full.views),
-            {name: target[keep] for name, target in full.targets.items()},
-            full.seeds[keep],
-            full.index[keep],
-        )])
+        _equal(
+            [batch],
+            [
+                Batch(
+                    tuple(view[keep] for view in full.views),
+                    {name: target[keep] for name, target in full.targets.items()},
+                    full.seeds[keep],
+                    full.index[keep],
+                )
+            ],
+        )
     assert dict(quarantine.reasons) == {"v003.mp4": "v003.mp4 is broken", "v008.mp4": "v008.mp4 is broken"}
     loader.close()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_too_many_bad_videos_stop_the_run(workers: int) -> None:
-    loader = _loader(30, workers=workers, batch_size=10, reader=PatternReader(broken=range(12)), quarantine=Quarantine(0.35, 30))
+    loader = _loader(
+        30, workers=workers, batch_size=10, reader=PatternReader(broken=range(12)), quarantine=Quarantine(0.35, 30)
+    )
     with pytest.raises(DataError) as raised:
         list(loader.batches(0, 30))
     message = str(raised.value)
@@ -182,7 +196,9 @@ def test_unreadable_rows_give_the_readers_reason() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_mixed_shapes_are_named(workers: int) -> None:
     loader = _loader(workers=workers, planner=UnevenPlanner())
-    with pytest.raises(DataError, match=r"views of different shapes in one batch: \[\dx8x8x3, 1x4x6x3\] for video 'v\d+\.mp4'"):
+    with pytest.raises(
+        DataError, match=r"views of different shapes in one batch: \[\dx8x8x3, 1x4x6x3\] for video 'v\d+\.mp4'"
+    ):
         list(loader.batches(0, 3))
     loader.close()
 

@@ -18,16 +18,16 @@ def test_span_and_frames() -> None:
     assert clip_frames(3, 2, 4, 0).tolist() == [2, 2, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("policy", "expected"), [("loop", [3, 5, 1, 3, 5]), ("pad", [3, 5, 5, 5, 5])]
-)
+@pytest.mark.parametrize(("policy", "expected"), [("loop", [3, 5, 1, 3, 5]), ("pad", [3, 5, 5, 5, 5])])
 def test_short_video_policies(policy: str, expected: list[int]) -> None:
     assert clip_frames(6, 3, 5, 2, policy).tolist() == expected
     assert clip_frames(12, 3, 5, 2, policy).tolist() == [3, 5, 7, 9, 11], "a clip that fits is left alone"
 
 
 def test_short_video_is_an_error_by_default() -> None:
-    with pytest.raises(ClipError, match="5 frames at stride 2 from frame 3 needs 12 frames, the video has 6; lower frames"):
+    with pytest.raises(
+        ClipError, match="5 frames at stride 2 from frame 3 needs 12 frames, the video has 6; lower frames"
+    ):
         clip_frames(6, 3, 5, 2)
     with pytest.raises(ConfigError, match="short_video='wrap' is not one of"):
         clip_frames(6, 3, 5, 2, "wrap")
@@ -49,7 +49,12 @@ def test_samples_draw_from_their_own_numbers() -> None:
     # Every bit is as often 0 as 1.
     bits = np.array([[seed >> bit & 1 for bit in range(63)] for seed in seen])
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.06
-    draws = {tuple(sample_rng(seed, epoch, index).integers(0, 2**31, 2)) for seed in range(3) for epoch in range(3) for index in range(9)}
+    draws = {
+        tuple(sample_rng(seed, epoch, index).integers(0, 2**31, 2))
+        for seed in range(3)
+        for epoch in range(3)
+        for index in range(9)
+    }
     assert len(draws) == 81
     assert sample_rng(1, 2, 3).random() == sample_rng(1, 2, 3).random()
 
@@ -81,7 +86,10 @@ def test_perturbations_change_the_order_alone() -> None:
     video = rows(2, n_frames=40)[1]
 
     def clips(perturb: str) -> list[np.ndarray]:
-        return [view.frames for view in recipe_views(video, ClipRecipe(frames=6, stride=2, clips=4, size=16, perturb=perturb))]
+        return [
+            view.frames
+            for view in recipe_views(video, ClipRecipe(frames=6, stride=2, clips=4, size=16, perturb=perturb))
+        ]
 
     plain = clips("none")
     for clip, mixed, back, frozen in zip(plain, clips("shuffle"), clips("reverse"), clips("freeze"), strict=True):
@@ -93,7 +101,9 @@ def test_perturbations_change_the_order_alone() -> None:
     assert len(orders) > 1, "every clip has its own permutation"
     assert [clip.tolist() for clip in clips("shuffle")] == [clip.tolist() for clip in clips("shuffle")]
     for index in range(200):
-        two = recipe_views(rows(200)[index], ClipRecipe(frames=2, stride=1, clips=1, size=8, perturb="shuffle"))[0].frames
+        two = recipe_views(rows(200)[index], ClipRecipe(frames=2, stride=1, clips=1, size=8, perturb="shuffle"))[
+            0
+        ].frames
         assert two[0] == two[1] + 1, "the identity is never drawn"
     with pytest.raises(ConfigError, match="perturb='blur' is not one of"):
         clips("blur")

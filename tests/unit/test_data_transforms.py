@@ -25,11 +25,19 @@ from vssl_core.data.transforms import (
 )
 from vssl_core.errors import ConfigError
 
+KNOWN_DRAWS = [
+    [0.3778771758079529, 0.9702679514884949],
+    [0.7060604095458984, 0.532677412033081],
+    [0.6866518259048462, 0.43398523330688477],
+]
+KNOWN_ORDERS = [[1, 3, 2, 4, 0], [4, 3, 0, 1, 2]]
 EVERYTHING = {"crop_scale": 0.3, "flip": 0.5, "jitter": 0.4, "grey": 0.3, "blur": 0.5}
 
 
 def _clips(batch: int = 6, frames: int = 3, height: int = 20, width: int = 24) -> Tensor:
-    return torch.randint(0, 256, (batch, frames, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0, 256, (batch, frames, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def _seeds(n: int) -> Tensor:
@@ -44,9 +52,7 @@ def _per_frame(clip: Tensor, change: object) -> Tensor:
 
 def test_draws_are_known_numbers() -> None:
     # Fixed for good: another value here is another result in every record.
-    drawn = uniform(torch.tensor([0, 1, 2**62]), 2, stream=3)
-    assert drawn.tolist() == uniform(torch.tensor([0, 1, 2**62]), 2, stream=3).tolist()
-    torch.testing.assert_close(drawn, torch.tensor(KNOWN_DRAWS), rtol=0, atol=0)
+    assert uniform(torch.tensor([0, 1, 2**62]), 2, stream=3).tolist() == KNOWN_DRAWS
     assert permutations(torch.tensor([5, 6]), 5, stream=0).tolist() == KNOWN_ORDERS
 
 
@@ -68,7 +74,9 @@ def test_draws_are_uniform_and_independent() -> None:
     assert (counts > 0).sum() == 6
 
 
-@pytest.mark.parametrize("options", [EVERYTHING, {**EVERYTHING, "per_frame_jitter": True}, {"crop_scale": 1.0, "flip": 0.5, "jitter": 0.0}])
+@pytest.mark.parametrize(
+    "options", [EVERYTHING, {**EVERYTHING, "per_frame_jitter": True}, {"crop_scale": 1.0, "flip": 0.5, "jitter": 0.0}]
+)
 def test_a_split_batch_gives_the_same_bits(options: dict[str, float]) -> None:
     clips, seeds = _clips(9), _seeds(9)
     whole = augment_clip(clips, seeds, size=16, stream=2, **options)  # type: ignore[arg-type]
@@ -152,11 +160,11 @@ def test_random_crops_keep_the_area_asked_for() -> None:
     height = (out[:, 0, 0, -2, 0] - out[:, 0, 0, 1, 0]) * 24 / 21
     width = (out[:, 1, 0, 0, -2] - out[:, 1, 0, 0, 1]) * 24 / 21
     area, ratio = height * width / (32 * 48), width / height
-    assert 0.25 <= area.min() * 1.02
+    assert area.min() * 1.02 >= 0.25
     assert area.max() <= 1.02
     assert area.min() < 0.3
     assert area.max() > 0.9
-    assert 0.73 <= ratio.min()
+    assert ratio.min() >= 0.73
     assert ratio.max() <= 1.53, "4:3, or the frame's own 3:2 where only that fits"
     assert out[:, 0].min() < 1
     assert out[:, 0].max() > 30
@@ -173,7 +181,9 @@ def test_jitter_equals_torchvision(factor: float) -> None:
     ):
         expected = _per_frame(clip, lambda frame, theirs=theirs: theirs(frame, factor))
         torch.testing.assert_close(mine(clip, factors), expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(to_grey(clip), _per_frame(clip, lambda frame: torchvision.rgb_to_grayscale(frame, 3)), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        to_grey(clip), _per_frame(clip, lambda frame: torchvision.rgb_to_grayscale(frame, 3)), rtol=0, atol=1e-6
+    )
 
 
 def test_jitter_draws_each_factor_in_its_range() -> None:
@@ -191,8 +201,8 @@ def test_blur_equals_torchvision() -> None:
     out = gaussian_blur(clip, sigma, chosen=torch.tensor([True, True, False, True]))
     assert torch.equal(out[2], clip[2])
     for at in (0, 1, 3):
-        # A tenth of each side, odd: 5 of 52, 5 of 40 (4, made odd).
-        expected = torchvision.gaussian_blur(clip[at].permute(1, 0, 2, 3), [5, 7], [float(sigma[at])] * 2)
+        # An odd tenth of each side, width first: 7 of 52, 5 of 40.
+        expected = torchvision.gaussian_blur(clip[at].permute(1, 0, 2, 3), [7, 5], [float(sigma[at])] * 2)
         torch.testing.assert_close(out[at], expected.permute(1, 0, 2, 3), rtol=0, atol=1e-5)
     with pytest.raises(ConfigError, match="cannot be blurred"):
         gaussian_blur(clip[..., :1], sigma)
@@ -218,7 +228,3 @@ def test_input_modes() -> None:
     assert not InputMode("raw").state_dict()
     with pytest.raises(ConfigError, match="input_mode='flow' is not one of 'raw', 'temporal-residual'"):
         InputMode("flow")
-
-
-KNOWN_DRAWS: list[list[float]] = []
-KNOWN_ORDERS: list[list[int]] = []

@@ -95,11 +95,11 @@ class PixelCache:
         self.check(video)
         entry = self._entries[video.video_id]
         if len(frames) and (frames.min() < 0 or frames.max() >= entry.n_frames):
-            raise ClipError(f"{video.source}: frames {frames.min()} to {frames.max()} are wanted of {entry.n_frames}")
+            raise ClipError(f"{video.video_id}: frames {frames.min()} to {frames.max()} are wanted of {entry.n_frames}")
         if entry.missing:
             lost = [int(frame) for frame in frames if int(frame) in entry.missing]
             if lost:
-                raise ClipError(f"{video.source}: frame {lost[0]} cannot be read: {entry.missing[lost[0]]}")
+                raise ClipError(f"{video.video_id}: frame {lost[0]} cannot be read: {entry.missing[lost[0]]}")
         if self._pixels is None:
             height, width = self.picture[0]
             mapped = np.memmap(self.folder / _PIXELS, np.uint8, "r", shape=(self._total, height, width, 3))

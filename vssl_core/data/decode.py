@@ -45,7 +45,11 @@ class FileReader:
         Raises:
             ClipError: the file could not be indexed, has changed, or does not hold the frames asked for.
         """
-        return read_views(video.source, views, table=self.table(video))
+        try:
+            return read_views(video.source, views, table=self.table(video))
+        except ClipError as error:
+            # Reasons stand in records, which name no folder of this machine.
+            raise ClipError(str(error).replace(video.source, video.video_id)) from error
 
     def table(self, video: Video) -> FrameTable:
         """Return the frame table of a video.

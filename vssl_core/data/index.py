@@ -45,6 +45,7 @@ _SCHEMA = pa.schema(
     ],
     metadata={b"vssl_index": _VERSION},
 )
+_LISTS = ("pts", "key_pts", "key_dts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Index:
     """Rows by relative path. Picklable; rows are made from a compact table when they are asked for."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._table = table
+        self._table = table.combine_chunks()
+        self._plain = {name: table[name].to_pylist() for name in table.column_names if name not in _LISTS}
         self._at = {path: at for at, path in enumerate(table["path"].to_pylist())}
 
     def __getstate__(self) -> pa.Table:
@@ -103,7 +105,15 @@ class Index:
         """
         if path not in self._at:
             raise DataError(f"{path!r} is not in the index of {len(self)} videos; build the index again")
-        return _row({name: self._table[name][self._at[path]] for name in self._table.column_names})
+        at = self._at[path]
+        plain = {name: values[at] for name, values in self._plain.items()}
+        table = None
+        if not plain["reason"]:
+            pts, key_pts, key_dts = (np.array(self._table[name][at].values, dtype=np.int64) for name in _LISTS)
+            table = FrameTable(plain["n_frames"], pts, key_pts, key_dts, plain["rotation"], plain["pixel_aspect"])
+        size = (plain["height"], plain["width"])
+        told = (plain["content_hash"], plain["reason"])
+        return IndexRow(path, plain["n_frames"], plain["fps"], plain["duration_s"], size, *told, table)
 
 
 def build_index(
@@ -150,10 +160,12 @@ def build_index(
                     rows[at] = row
                     if progress is not None:
                         progress(done, len(todo))
-        table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-        if todo or len(rows) != len(known):
-            _save(table, cache_file)
-    return Index(table)
+        if todo:
+            # Other sets over the same root keep their rows.
+            wanted = set(relative_paths)
+            others = [row for path, row in known.items() if path not in wanted]
+            _save(pa.Table.from_pylist([*rows, *others], schema=_SCHEMA), cache_file)
+    return Index(pa.Table.from_pylist(rows, schema=_SCHEMA))
 
 
 def _stat(path: Path) -> tuple[int, int]:
@@ -167,7 +179,9 @@ def _stat(path: Path) -> tuple[int, int]:
 def _examine(root: Path, path: str, stat: tuple[int, int]) -> dict[str, Any]:
     """Return the stored row of one file."""
     row: dict[str, Any] = dict.fromkeys(_SCHEMA.names, 0)
-    row.update(path=path, bytes=stat[0], mtime_ns=stat[1], content_hash="absent", reason="", pts=[], key_pts=[], key_dts=[])
+    row.update(
+        path=path, bytes=stat[0], mtime_ns=stat[1], content_hash="absent", reason="", pts=[], key_pts=[], key_dts=[]
+    )
     try:
         with (root / path).open("rb") as handle:
             row["content_hash"] = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -189,26 +203,6 @@ def _examine(root: Path, path: str, stat: tuple[int, int]) -> dict[str, Any]:
         key_dts=table.key_dts,
     )
     return row
-
-
-def _row(cells: dict[str, pa.Scalar]) -> IndexRow:
-    plain = {name: cell.as_py() for name, cell in cells.items() if name not in ("pts", "key_pts", "key_dts")}
-    table = None
-    if not plain["reason"]:
-        pts, key_pts, key_dts = (
-            cells[name].values.to_numpy(zero_copy_only=False).astype(np.int64) for name in ("pts", "key_pts", "key_dts")
-        )
-        table = FrameTable(plain["n_frames"], pts, key_pts, key_dts, plain["rotation"], plain["pixel_aspect"])
-    return IndexRow(
-        plain["path"],
-        plain["n_frames"],
-        plain["fps"],
-        plain["duration_s"],
-        (plain["height"], plain["width"]),
-        plain["content_hash"],
-        plain["reason"],
-        table,
-    )
 
 
 def _load(cache_file: Path) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.collate import Chunk, SampleKey, Sampler
 from vssl_core.data.quarantine import Quarantine
-from vssl_core.errors import ConfigError, DataError
+from vssl_core.errors import ConfigError, DataError, VsslError
 
 __all__ = ["Loader", "Quarantine"]
 
@@ -124,7 +125,8 @@ class Loader:
 
     def close(self) -> None:
         """End the workers; a later call of ``batches`` starts new ones."""
-        self._train, self._held = _Source(self._sampler, self._options), _Source(self._sampler, self._options)
+        self._train.close()
+        self._held.close()
 
     def _share(self, rows: Any) -> Any:
         return rows[self._rank :: self._world_size]
@@ -145,13 +147,19 @@ class Loader:
         return self._orders[epoch]
 
     def _run(self, source: _Source, keys: Iterable[list[SampleKey]]) -> Iterator[Chunk]:
-        for chunk in source.chunks(keys):
-            for video_id, reason in chunk.bad:
-                self.quarantine.add(video_id, reason)
-            if chunk.error is not None:
-                raise chunk.error
-            self.frames_decoded += chunk.frames
-            yield chunk
+        try:
+            for chunk in source.chunks(keys):
+                for video_id, reason in chunk.bad:
+                    self.quarantine.add(video_id, reason)
+                if chunk.error is not None:
+                    raise chunk.error
+                self.frames_decoded += chunk.frames
+                yield chunk
+        except VsslError:
+            # Now, not when the error's traceback is collected: by then torch can no longer reach its workers and waits
+            # five seconds for each.
+            self.close()
+            raise
 
 
 class _Source:
@@ -173,16 +181,26 @@ class _Source:
                 self._sampler,  # type: ignore[arg-type]  # map-style by its __getitems__, not by inheritance
                 batch_sampler=_Handover(self._stream),
                 collate_fn=_as_it_is,
+                # torch draws a seed for its workers, which draw nothing: not from the global generator.
+                generator=torch.Generator(),
                 **self._options,
             )
         # The batch sampler is iterated in this process, so handing it another stream reaches living workers.
         self._stream[:] = [keys]
         self._calls += 1
         call = self._calls
-        for chunk in self._loader:
-            if call != self._calls:
-                raise RuntimeError("an earlier iteration of this loader cannot go on after a later one has begun")
+        chunks = iter(self._loader)
+        while call == self._calls:
+            chunk = next(chunks, None)
+            if chunk is None:
+                return
             yield chunk
+        raise RuntimeError("an earlier iteration of this loader cannot go on after a later one has begun")
+
+    def close(self) -> None:
+        """Let go of the workers, which ends them; a stream in progress cannot go on."""
+        self._loader = None
+        self._calls += 1
 
 
 class _Handover:
