@@ -1,0 +1,1 @@
+"""Pictures of what a pretext task shows the network."""
