@@ -1,0 +1,1 @@
+"""The benchmark harness and the leaderboard: suites, plans, runs, statistics and boards."""

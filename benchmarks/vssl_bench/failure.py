@@ -1,0 +1,55 @@
+"""The record of a job that could not write one itself: its process died, or it failed before it knew what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vssl_bench.jobs import Plan, PlannedJob, record_path, state_of
+from vssl_core.errors import VsslError
+from vssl_core.plugins import Registry
+from vssl_core.store.records import SCHEMA, component_record, now, write_record
+
+__all__ = ["write_failure"]
+
+_KINDS = {"task": "tasks", "backbone": "backbones", "data": "datasets", "protocol": "protocols"}
+
+
+def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str, seconds: float) -> None:
+    """Write a failed record unless the job left one."""
+    if state_of(plan.out, job) == "failed":
+        return
+    config = next((other.config for other in plan.jobs if other.run_id in job.needs), job.config)
+    values: dict[str, Any] = {key: config.get(key) for key in ("task", "backbone")} | {"data": job.config["data"]}
+    if job.kind == "transfer":
+        values["protocol"] = job.config["protocol"]
+    if not job.backbone:
+        values["backbone"] = None
+    components: dict[str, Any] = {}
+    for key, value in values.items():
+        try:
+            components[key] = None if value is None else component_record(registry.resolve(_KINDS[key], value))
+        except VsslError:  # it may be just this that failed
+            components[key] = None
+    record = {
+        "schema": SCHEMA,
+        "run_id": job.run_id,
+        "kind": job.kind,
+        "status": "failed",
+        "suite": plan.suite,
+        "name": job.task if job.kind == "pretrain" else job.protocol,
+        "identity": dict(job.identity),
+        "config": dict(job.config),
+        "components": components,
+        "data": {"name": job.data, "fingerprint": "", "label": job.label},
+        "label": job.label,
+        "seed": job.seed,
+        "cost": {"wall_s": round(seconds, 3)},
+        "unreadable": [],
+        "error": {"type": "JobError", "message": message, "traceback": ""},
+        "environment": {},
+        "started": now(),
+        "finished": now(),
+    }
+    if job.kind == "transfer":
+        record |= {"pretrain_run_id": job.needs[0], "metrics": []}
+    write_record(record_path(plan.out, job.run_id), record)

@@ -1,0 +1,44 @@
+"""What this package offers: the commands ``bench`` and ``leaderboard`` and the suites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vssl_core.contracts import Spec
+from vssl_core.hookspecs import hookimpl
+
+__all__ = ["vssl_commands", "vssl_suites"]
+
+
+@hookimpl
+def vssl_commands() -> Iterator[Spec]:
+    """Offer ``vssl bench`` and ``vssl leaderboard``."""
+    yield Spec(name="bench", target="vssl_bench.cli:bench", summary="plan, run and follow a suite of benchmark jobs")
+    yield Spec(
+        name="leaderboard", target="vssl_bench.cli_board:leaderboard", summary="show what was measured, as a board"
+    )
+
+
+@hookimpl
+def vssl_suites() -> Iterator[Spec]:
+    """Offer the suites that are shipped."""
+    yield Spec(
+        name="quickstart",
+        target="vssl_bench:suites/quickstart.yaml",
+        summary="a first board in a few minutes: floors, rtt, pace and supervised on toy-motion",
+    )
+    yield Spec(
+        name="toy-board",
+        target="vssl_bench:suites/toy-board.yaml",
+        summary="every task, both toy sets, all protocols; about an hour on 2 cores",
+    )
+    yield Spec(
+        name="toy-longer",
+        target="vssl_bench:suites/toy-longer.yaml",
+        summary="what five times the steps change for order, contrast and masks",
+    )
+    yield Spec(
+        name="real",
+        target="vssl_bench:suites/real.yaml",
+        summary="the same tasks on videos of your own: data.root=FOLDER, or data=csv data.csv=FILE",
+    )

@@ -1,0 +1,140 @@
+"""The statistics of a board: intervals, gains, tests and ties.
+
+An accuracy on a board is a mean over seeds, each measured on the same n test videos. Two things make it uncertain:
+another seed would give another network (Bouthillier et al., "Accounting for Variance in Machine Learning Benchmarks",
+MLSys 2021, arXiv 2103.03098), and other test videos would give another accuracy (Miller, "Adding Error Bars to Evals",
+2024, arXiv 2411.00640, section 2). ``accuracy_interval`` covers both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scipy import special
+
+__all__ = ["CONFIDENCE", "Difference", "Estimate", "accuracy_interval", "holm", "seed_interval", "welch", "wilson"]
+
+CONFIDENCE = 0.95
+_Z = float(special.ndtri(0.5 + CONFIDENCE / 2))
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over seeds with its 95 % interval.
+
+    Attributes:
+        mean: over seeds.
+        low: lower end; None where nothing is known of the spread.
+        high: upper end.
+        seeds: how many values the mean is of.
+        seed_error: whether the interval covers the spread over seeds, which takes two of them.
+        test_error: whether it covers the error of the test sample.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+    seed_error: bool
+    test_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference of two means over seeds, with Welch's 95 % interval and two-sided p-value.
+
+    The ends and ``p`` are None where a side has fewer than two seeds, or neither side varies at all.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def wilson(p: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval of a proportion ``p`` of ``n`` (Wilson, JASA 22, 1927)."""
+    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    # Rounding must not leave the point itself, or [0, 1], outside.
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
+
+
+def accuracy_interval(values: Sequence[float], n_test: int) -> Estimate:
+    """Return the mean of accuracies in [0, 1] over seeds, with an interval for seeds and test sample together.
+
+    The margin over seeds is Student's, ``t(k-1) s / sqrt(k)``; that of the test sample is Wilson's around the mean with
+    ``n_test`` videos, not ``k * n_test``: the seeds share the videos. The two are taken as independent, and margins of
+    independent errors add in squares, each side by itself (MOVER: Zou & Donner, Statistics in Medicine 27, 2008, after
+    Newcombe, 1998). Half-width to first order: ``sqrt((t s / sqrt(k))^2 + z^2 p (1 - p) / n)``. With one seed it is
+    Wilson's own.
+    """
+    mean, margin = _seed_margin(values)
+    low, high = wilson(min(1.0, max(0.0, mean)), n_test)
+    seed = margin if margin is not None else 0.0
+    return Estimate(
+        mean=mean,
+        low=max(0.0, mean - math.hypot(seed, mean - low)),
+        high=min(1.0, mean + math.hypot(seed, high - mean)),
+        seeds=len(values),
+        seed_error=margin is not None,
+        test_error=True,
+    )
+
+
+def seed_interval(values: Sequence[float]) -> Estimate:
+    """Return the mean over seeds with Student's interval; for numbers that are no proportions of test videos."""
+    mean, margin = _seed_margin(values)
+    low, high = (None, None) if margin is None else (mean - margin, mean + margin)
+    return Estimate(mean, low, high, len(values), margin is not None, False)
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Return ``mean(a) - mean(b)`` with Welch's interval and p-value (Welch, Biometrika 34, 1947).
+
+    Both sides are measured on the same test videos, whose error largely cancels in the difference: only the spread over
+    seeds is in the interval.
+    """
+    value = _mean(a) - _mean(b)
+    if len(a) < 2 or len(b) < 2:
+        return Difference(value, None, None, None)
+    share_a, share_b = _variance(a) / len(a), _variance(b) / len(b)
+    error = math.sqrt(share_a + share_b)
+    if error == 0.0:
+        return Difference(value, None, None, None)
+    freedom = (share_a + share_b) ** 2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
+    margin = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+    p = 2 * float(special.stdtr(freedom, -abs(value) / error))
+    return Difference(value, value - margin, value + margin, p)
+
+
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+    """Return p-values adjusted for testing all of them (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted: dict[Key, float] = {}
+    largest = 0.0
+    for rank, (key, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, p * (len(p_values) - rank)))
+        adjusted[key] = largest
+    return adjusted
+
+
+def _seed_margin(values: Sequence[float]) -> tuple[float, float | None]:
+    mean = _mean(values)
+    if len(values) < 2:
+        return mean, None
+    quantile = float(special.stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
+    return mean, quantile * math.sqrt(_variance(values) / len(values))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = _mean(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)

@@ -1,0 +1,89 @@
+"""How numbers are written on boards, the same in every format."""
+
+from __future__ import annotations
+
+from vssl_bench.cells import FRACTION, Cell
+from vssl_bench.estimate import duration_text
+
+__all__ = ["HOW_TO_READ", "amount", "cost", "gain", "interval", "marks", "percent", "pretext_words", "score"]
+
+#: what stands under a board, in the terminal and in Markdown; the page says the same at more length
+HOW_TO_READ = (
+    "Numbers are percent on the test split, means over seeds with 95 % intervals: spread over seeds and error of the "
+    "test sample together. ~ one seed: the interval knows the test sample alone.",
+    "best: the highest task of a column; tie: a task that cannot be told apart from it (Welch, Holm).",
+    "vs placebo: gain over the same network, data and steps with permuted targets; * Holm-adjusted p below 0.05.",
+    "at chance: the pretext task was not learnt, so whatever the row gains does not come from it.",
+)
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent with one decimal, empty where there is none."""
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference of fractions in points, with its sign."""
+    return "" if value is None else f"{100 * value:+.1f}"
+
+
+def score(cell: Cell) -> str:
+    """Return the mean; a failed cell says so and stays without a number."""
+    if cell.mean is None:
+        return "failed" if cell.failed else ""
+    return percent(cell.mean) if cell.unit == FRACTION else signed(cell.mean)
+
+
+def interval(cell: Cell) -> str:
+    """Return ``[low, high]``, with ``~`` where it does not cover the spread over seeds."""
+    if cell.low is None:
+        return ""
+    write = percent if cell.unit == FRACTION else signed
+    return f"[{write(cell.low)}, {write(cell.high)}]{'' if cell.seed_error else '~'}"
+
+
+def marks(cell: Cell) -> str:
+    """Return ``best`` or ``tie``, and how many seeds there are where some are missing."""
+    words = ["best"] if cell.best else ["tie"] if cell.tied else []
+    if cell.seeds < cell.seeds_expected:
+        words.append(f"{cell.seeds} of {cell.seeds_expected} seeds")
+    if cell.unreadable:
+        words.append(f"{cell.unreadable} unreadable")
+    return ", ".join(words)
+
+
+def gain(cell: Cell) -> str:
+    """Return the gain over the placebo with its interval and a star where it is significant."""
+    if cell.gain_over_placebo is None:
+        return ""
+    star = "*" if cell.p_holm is not None and cell.p_holm < 0.05 else ""
+    ends = ""
+    if cell.gain_over_placebo_low is not None:
+        ends = f" [{signed(cell.gain_over_placebo_low)}, {signed(cell.gain_over_placebo_high)}]"
+    return f"{signed(cell.gain_over_placebo)}{star}{ends}"
+
+
+def pretext_words(cell: Cell) -> str:
+    """Return the task's own accuracy against its chance."""
+    if cell.pretext_accuracy is None:
+        return ""
+    chance = f" / {percent(cell.pretext_chance)}" if cell.pretext_chance is not None else ""
+    flag = " at chance" if cell.at_chance and cell.role in ("task", "supervised") else ""
+    return f"{percent(cell.pretext_accuracy)}{chance}{flag}"
+
+
+def amount(value: float | None) -> str:
+    """Return a count with a unit prefix: ``11.3 k``, ``2.1 M``; empty for nothing."""
+    if not value:
+        return ""
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def cost(cell: Cell) -> tuple[str, str, str]:
+    """Return steps, clips and time of the pretraining; floors have none."""
+    if not cell.steps:
+        return "", "", ""
+    return str(cell.steps), amount(cell.clips), "" if cell.seconds is None else duration_text(cell.seconds)

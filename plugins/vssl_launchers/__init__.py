@@ -1,0 +1,1 @@
+"""Launchers: ways of running jobs. First party: ``local``."""
