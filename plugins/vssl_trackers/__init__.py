@@ -1,0 +1,1 @@
+"""Trackers: metrics as JSON lines and Weights & Biases."""
