@@ -47,11 +47,11 @@ def make_once(target: Path, build: Callable[[Path], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         return
-    with _exclusive(target.parent / ".{}.lock".format(target.name)):
+    with _exclusive(target.parent / f".{target.name}.lock"):
         if target.is_dir():
             return
         # Only the lock's holder makes such folders, so any that exist have lost their maker.
-        pattern = ".{}.partial-*".format(target.name)
+        pattern = f".{target.name}.partial-*"
         for stale in target.parent.glob(pattern):
             shutil.rmtree(stale)
         partial = target.parent / pattern.replace("*", str(os.getpid()))

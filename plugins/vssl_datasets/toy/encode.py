@@ -35,5 +35,5 @@ def encode(frames: NDArray[np.uint8], path: Path, fps: int) -> None:
 
 def codec_versions() -> dict[str, str]:
     """Return the versions of PyAV and of the libavcodec it links, for the record."""
-    major, minor, micro = av.library_versions["libavcodec"]
-    return {"av": av.__version__, "libavcodec": "{}.{}.{}".format(major, minor, micro)}
+    libavcodec = ".".join(str(part) for part in av.library_versions["libavcodec"])
+    return {"av": av.__version__, "libavcodec": libavcodec}

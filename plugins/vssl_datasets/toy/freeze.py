@@ -19,8 +19,8 @@ MODULES = {"toy-motion": (*_SHARED, "motion"), "toy-physics": (*_SHARED, "physic
 # self-supervised run. A changed hash is a changed data set: raise the spec's version, validate
 # again (docs/toy-datasets.md), then record the new hash here.
 FROZEN_HASHES = {
-    "toy-motion": "",
-    "toy-physics": "",
+    "toy-motion": "de89220af57b26cbd3613491229112ff3aa13cfb16eda77434e34bc81a969541",
+    "toy-physics": "1e5366e069f1c7780d225a3679c1f65162c1724564f0062b6da90a7a0f6c77d8",
 }
 
 _IGNORED = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER})
@@ -46,7 +46,7 @@ def normalised_source(source: str) -> str:
         name = tokenize.tok_name[token.type]
         prefix = token.string.partition('"')[0].partition("'")[0].lower()
         if name.startswith("FSTRING") or (name == "STRING" and "f" in prefix):
-            raise ValueError("line {}: no f-strings in frozen modules".format(token.start[0]))
+            raise ValueError(f"line {token.start[0]}: no f-strings in frozen modules")
         if token.type in _MARKS:
             is_docstring = len(statement) == 1 and statement[0].type == tokenize.STRING
             if not is_docstring:
@@ -58,6 +58,21 @@ def normalised_source(source: str) -> str:
     return "\n".join(tokens)
 
 
+def _read_sources() -> dict[str, str]:
+    """Return the normalised source of every module that decides a set, by module name."""
+    folder = Path(__file__).parent
+    names = sorted({name for modules in MODULES.values() for name in modules})
+    return {
+        name: normalised_source((folder / (name + ".py")).read_text(encoding="utf-8"))
+        for name in names
+    }
+
+
+# Read with the import, not with each call: a process must name its sets after the code that it
+# runs, not after an edit made since.
+_SOURCES = _read_sources()
+
+
 def generator_hash(spec: ToySpec) -> str:
     """Return the SHA-256 (hex) of a set's generator: its modules' code and the spec's fields.
 
@@ -65,10 +80,8 @@ def generator_hash(spec: ToySpec) -> str:
     not hashed, because their last bit may differ between processors.
     """
     digest = hashlib.sha256()
-    folder = Path(__file__).parent
     for module in MODULES[spec.name]:
-        source = (folder / (module + ".py")).read_text(encoding="utf-8")
-        digest.update("{}\n{}\n".format(module, normalised_source(source)).encode())
+        digest.update(f"{module}\n{_SOURCES[module]}\n".encode())
     digest.update(json.dumps(spec.to_dict(), sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -78,7 +91,7 @@ def check_frozen(spec: ToySpec) -> None:
     actual, frozen = generator_hash(spec), FROZEN_HASHES[spec.name]
     if actual != frozen:
         raise ValueError(
-            "the generator of {} version {} has changed: its hash is {}, frozen was {}. Undo the "
-            "change, or raise the version, validate the set again and record the new hash in "
-            "{}".format(spec.name, spec.version, actual, frozen, __file__)
+            f"the generator of {spec.name} version {spec.version} has changed: its hash is "
+            f"{actual}, frozen was {frozen}. Undo the change, or raise the version, validate the "
+            f"set again and record the new hash in {__file__}"
         )

@@ -53,12 +53,10 @@ class ToySetError(RuntimeError):
 
 def folder_name(spec: ToySpec) -> str:
     """Return the name of the folder that holds ``spec``'s videos; other code, other name."""
-    return "{}-v{}-{}".format(spec.name, spec.version, generator_hash(spec)[:12])
+    return f"{spec.name}-v{spec.version}-{generator_hash(spec)[:12]}"
 
 
-def ensure(
-    spec: ToySpec, root: Path, workers: int = 2, progress: Progress | None = None
-) -> Path:
+def ensure(spec: ToySpec, root: Path, workers: int = 2, progress: Progress | None = None) -> Path:
     """Return the folder of ``spec`` under ``root``, made first if it is not there.
 
     Safe to call from several processes at once: one makes the set, the others wait for it.
@@ -90,9 +88,8 @@ def _build(spec: ToySpec, folder: Path, workers: int, progress: Progress | None)
     missing = [row.path for row in rows if not (folder / row.path).is_file()]
     if missing:
         raise ToySetError(
-            "{}: {} of {} videos were not written, first {}".format(
-                spec.name, len(missing), len(rows), missing[0]
-            )
+            f"{spec.name}: {len(missing)} of {len(rows)} videos were not written, "
+            f"first {missing[0]}"
         )
 
 
@@ -124,7 +121,7 @@ def _run_workers(spec: ToySpec, folder: Path, workers: int, tick: Callable[[], N
     children: list[tuple[subprocess.Popen[str], IO[str]]] = []
     try:
         for worker in range(workers):
-            errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+            errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "vssl_datasets.toy.worker"],
                 stdin=subprocess.PIPE,
@@ -136,6 +133,7 @@ def _run_workers(spec: ToySpec, folder: Path, workers: int, tick: Callable[[], N
             children.append((child, errors))
             job = {
                 "spec": spec.to_dict(),
+                "generator_hash": generator_hash(spec),
                 "folder": str(folder.resolve()),
                 "worker": worker,
                 "workers": workers,
@@ -154,9 +152,8 @@ def _run_workers(spec: ToySpec, folder: Path, workers: int, tick: Callable[[], N
             if child.wait() != 0:
                 errors.seek(0)
                 raise ToySetError(
-                    "{}: a worker exited with status {}:\n{}".format(
-                        spec.name, child.returncode, errors.read()[-2000:]
-                    )
+                    f"{spec.name}: a worker exited with status {child.returncode}:\n"
+                    f"{errors.read()[-2000:]}"
                 )
     finally:
         for child, errors in children:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -52,13 +52,22 @@ def law_rng(spec: ToySpec, row: Row) -> np.random.Generator:
 
 
 def _balanced_cells(spec: ToySpec, n: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-    """Return ``n`` label tuples in random order, each combination as often as any other (+-1)."""
-    cells = list(itertools.product(*(classes for _, classes in spec.labels)))
-    chosen: list[tuple[str, ...]] = []
-    while len(chosen) < n:
-        order = rng.permutation(len(cells))
-        chosen += [cells[i] for i in order[: n - len(chosen)]]
-    return [chosen[i] for i in rng.permutation(n)]
+    """Return ``n`` label tuples in random order, each combination as often as any other (+-1).
+
+    Combinations are taken along the diagonal of the label table, so that a set too small for all
+    of them is still balanced in each label by itself.
+    """
+    classes = [[names[i] for i in rng.permutation(len(names))] for _, names in spec.labels]
+    period = math.lcm(*(len(names) for names in classes))
+    cells = [
+        # After a period the diagonal meets itself: the labels after the first move on by one.
+        tuple(
+            names[(k + (k // period if column else 0)) % len(names)]
+            for column, names in enumerate(classes)
+        )
+        for k in range(n)
+    ]
+    return [cells[i] for i in rng.permutation(n)]
 
 
 def layout(spec: ToySpec) -> list[Row]:
@@ -83,9 +92,9 @@ def layout(spec: ToySpec) -> list[Row]:
             world = index // group_size
             rows.append(
                 Row(
-                    path="videos/{}-{:05d}.mp4".format(_SIDES[side], index),
+                    path="videos/" + _SIDES[side] + "-" + str(index).zfill(5) + ".mp4",
                     split="val" if side == 0 and index >= n - n_val else _SIDES[side],
-                    group="{}-{:04d}".format(_SIDES[side], world),
+                    group=_SIDES[side] + "-" + str(world).zfill(4),
                     labels=labels[index],
                     side=side,
                     index=index,

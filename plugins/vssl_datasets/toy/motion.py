@@ -23,9 +23,9 @@ from vssl_datasets.toy.sprites import (
 
 X, Y, TURN, LOG_SIZE = range(4)  # columns of a state, each in units of its circle's length
 
-SMALLEST_PX, LARGEST_PX = 5.0, 10.0  # mean radius at both ends of the log-size circle
-PAN_SPEED = 0.3  # reference px a frame at most
-FLICKER = 0.05  # relative
+SMALLEST_PX, LARGEST_PX = 6.0, 11.0  # mean radius at both ends of the log-size circle
+PAN_SPEED = 0.12  # reference px a frame at most
+FLICKER = 0.02  # relative
 
 _TAU = 2.0 * np.pi
 
@@ -63,7 +63,7 @@ def displacement(motion: str, frames: int, rng: np.random.Generator) -> NDArray[
         rate = rng.uniform(1.0 / 26.0, 1.0 / 16.0)
         path[:, LOG_SIZE] = (1.0 if motion == "grow" else -1.0) * rate * t
     else:
-        raise ValueError("unknown motion {!r}".format(motion))
+        raise ValueError("unknown motion " + repr(motion))
     return path
 
 

@@ -7,6 +7,8 @@ times are frames, y points down. Nothing but the moving body is drawn: no floor,
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +59,7 @@ def _fall(t: Doubles, rng: np.random.Generator) -> list[Track]:
         y = np.where(since < 0.0, -2.0 * EXTENT, np.minimum(y, 2.0 * EXTENT))
         x = rng.uniform(6.0, EXTENT - 6.0) + rng.uniform(-0.4, 0.4) * since
         tracks.append(_as_track(x, y, rng.uniform() + rng.uniform(-0.02, 0.02) * since, radius))
-        entry += rng.uniform(10.0, 16.0)
+        entry += rng.uniform(9.0, 14.0)
     return tracks
 
 
@@ -83,12 +85,12 @@ def _bounce(t: Doubles, rng: np.random.Generator) -> list[Track]:
 
 def _pendulum(t: Doubles, rng: np.random.Generator) -> list[Track]:
     """A bob swings about a pivot near the upper edge and loses amplitude."""
-    radius, length = rng.uniform(3.0, 4.5), rng.uniform(16.0, 22.0)
+    radius, length = rng.uniform(3.0, 4.5), rng.uniform(15.0, 18.0)
     lead = rng.uniform(0.0, 20.0)  # frames since the release
-    angle, rate = rng.choice((-1.0, 1.0)) * rng.uniform(0.75, 1.0), 0.0
+    angle, rate = rng.choice((-1.0, 1.0)) * rng.uniform(0.7, 0.9), 0.0
 
     def pull(a: float, w: float) -> float:
-        return -GRAVITY / length * np.sin(a) - PENDULUM_DAMPING * w
+        return -GRAVITY / length * math.sin(a) - PENDULUM_DAMPING * w
 
     angles = []
     now, step = -lead, 0.5
@@ -100,19 +102,19 @@ def _pendulum(t: Doubles, rng: np.random.Generator) -> list[Track]:
             now += h
         angles.append(angle)
     swing = np.array(angles)
-    pivot_x, pivot_y = EXTENT / 2.0 + rng.uniform(-2.0, 2.0), 27.0 - length
+    pivot_x, pivot_y = EXTENT / 2.0 + rng.uniform(-1.0, 1.0), 27.0 - length
     x, y = pivot_x + length * np.sin(swing), pivot_y + length * np.cos(swing)
     return [_as_track(x, y, rng.uniform() - swing / _TAU, radius)]
 
 
 def _friction(t: Doubles, rng: np.random.Generator) -> list[Track]:
     """A puck slides and turns ever more slowly until it rests near the end."""
-    radius, stop = rng.uniform(3.0, 4.5), rng.uniform(66.0, 82.0)
+    radius, stop = rng.uniform(3.0, 4.5), rng.uniform(66.0, 78.0)
     left = np.maximum(stop - t, 0.0)
     heading = rng.choice((0.0, 0.5)) + rng.uniform(-0.03, 0.03)
     to_go = 0.5 * FRICTION * left**2  # px still ahead of it
     half = to_go[0] / 2.0
-    x = EXTENT / 2.0 + rng.uniform(-2.0, 2.0) + (half - to_go) * np.cos(_TAU * heading)
+    x = EXTENT / 2.0 + rng.uniform(-1.0, 1.0) + (half - to_go) * np.cos(_TAU * heading)
     y = rng.uniform(9.0, 26.0) + (half - to_go) * np.sin(_TAU * heading)
     turn = rng.uniform() + rng.choice((-1.0, 1.0)) * 0.03 * to_go
     return [_as_track(x, y, turn, radius)]

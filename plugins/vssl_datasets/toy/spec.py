@@ -17,7 +17,7 @@ MOTIONS = (
     "shrink",
     "stop-and-go",
 )
-APPEARANCES = ("stripes", "checker", "rings", "wedges", "halves")
+APPEARANCES = ("plain", "halves", "stripes", "checker")
 LAWS = ("gravity", "bounce", "pendulum", "friction", "balloon")
 
 
@@ -47,9 +47,9 @@ class ToySpec:
         if self.frames < 1 or self.fps < 1 or self.group_size < 1:
             raise ValueError("a toy set needs frames, fps and group_size >= 1")
         if self.size < 16 or self.size % 2:
-            raise ValueError("size={} px must be even and at least 16".format(self.size))
+            raise ValueError(f"size={self.size} px must be even and at least 16")
         if not 0.0 < self.val_fraction < 1.0:
-            raise ValueError("val_fraction={} must lie in (0, 1)".format(self.val_fraction))
+            raise ValueError(f"val_fraction={self.val_fraction} must lie in (0, 1)")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON types."""

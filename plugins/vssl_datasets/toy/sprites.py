@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 wherever it has as many numbers as pixels
 
 EXTENT = 32.0  # reference pixels across a frame
 SUPERSAMPLE = 2  # samples per pixel and axis, averaged: fine textures must not alias
-TEXTURES = ("stripes", "checker", "rings", "wedges", "halves")
+TEXTURES = ("plain", "halves", "stripes", "checker")
 _TAU = 2.0 * np.pi
 _CHUNK = 8  # frames drawn at once: more fall out of the processor's cache
 
@@ -73,9 +74,10 @@ def draw_world(rng: np.random.Generator) -> World:
     waves = rng.integers(-2, 3, size=(3, 2))
     waves[np.abs(waves).sum(axis=1) == 0] = (1, 1)
     hue = rng.uniform()
-    value = rng.uniform(0.40, 0.60)
+    # Darker than any ink: a sprite stands out as a whole, and its texture within it.
+    value = rng.uniform(0.18, 0.32)
     saturation = rng.uniform(0.1, 0.5)
-    half_span = rng.uniform(0.03, 0.09)
+    half_span = rng.uniform(0.02, 0.06)
     return World(
         waves=waves.astype(np.float32),
         phases=rng.uniform(0.0, _TAU, size=3).astype(np.float32),
@@ -86,38 +88,40 @@ def draw_world(rng: np.random.Generator) -> World:
 
 
 def draw_look(world: World, texture: str, rng: np.random.Generator) -> Look:
-    """Draw a sprite's outline and colours: a dark and a light one, in either role."""
+    """Draw a sprite's outline and its two colours, a light and a half-light one, in either role."""
     hue = world.hue + rng.uniform(-0.15, 0.15)
-    light = _hsv(hue, rng.uniform(0.0, 0.5), rng.uniform(0.85, 1.0))
-    dark = _hsv(hue + rng.uniform(-0.3, 0.3), rng.uniform(0.3, 1.0), rng.uniform(0.05, 0.25))
+    light = _hsv(hue, rng.uniform(0.0, 0.4), rng.uniform(0.85, 1.0))
+    half_light = _hsv(hue + rng.uniform(-0.3, 0.3), rng.uniform(0.2, 0.8), rng.uniform(0.40, 0.55))
     swapped = rng.uniform() < 0.5
     return Look(
         texture=texture,
         frequency=float(rng.uniform(0.9, 1.1)),
         turn=float(rng.uniform()),
         phase=float(rng.uniform(0.0, _TAU)),
-        lobes=rng.uniform((0.14, 0.06), (0.24, 0.16)).astype(np.float32),
+        lobes=rng.uniform((0.20, 0.08), (0.34, 0.22)).astype(np.float32),
         lobe_turns=rng.uniform(size=2).astype(np.float32),
-        ink=light if swapped else dark,
-        paper=dark if swapped else light,
+        ink=light if swapped else half_light,
+        paper=half_light if swapped else light,
     )
 
 
-def _pattern(look: Look, p: Floats, q: Floats, rho: Floats) -> Floats:
+def _pattern(look: Look, p: Floats, q: Floats) -> Floats:
     """Return the texture's wave in [-1, 1] at sprite coordinates in units of the radius."""
     f = np.float32(_TAU * look.frequency)
     phase = np.float32(look.phase)
-    if look.texture == "stripes":
-        return np.sin(1.15 * f * p + phase)
-    if look.texture == "checker":
-        return np.sin(0.8 * f * p + phase) * np.sin(0.8 * f * q + 2.0 * phase)
-    if look.texture == "rings":
-        return np.sin(1.15 * f * rho + phase)
-    if look.texture == "wedges":
-        return np.sin(3.0 * np.arctan2(q, p) + phase)
-    if look.texture == "halves":
-        return np.clip(2.5 * (p + 0.25 * np.sin(phase)), -1.0, 1.0)
-    raise ValueError("unknown texture {!r}; known: {}".format(look.texture, ", ".join(TEXTURES)))
+    wave: Floats
+    if look.texture == "plain":
+        wave = np.ones_like(p)
+    elif look.texture == "halves":
+        wave = np.clip(2.5 * (p + 0.25 * np.sin(phase)), -1.0, 1.0)
+    elif look.texture == "stripes":
+        wave = np.sin(0.95 * f * p + phase)
+    elif look.texture == "checker":
+        wave = 1.5 * np.sin(1.5 * f * p + phase) * np.sin(1.5 * f * q + 2.0 * phase)
+    else:
+        known = ", ".join(TEXTURES)
+        raise ValueError("unknown texture " + repr(look.texture) + "; known: " + known)
+    return wave
 
 
 def _centres(n: int) -> Floats:
@@ -145,7 +149,8 @@ def _outline(look: Look, u: Floats, v: Floats, rho: Floats) -> Floats:
         sin * (3.0 - 4.0 * sin * sin),
         3.0 * _TAU * float(look.lobe_turns[1]),
     )
-    return np.float32(1.0) + look.lobes[0] * two[0] + look.lobes[1] * three[0]
+    outline: Floats = np.float32(1.0) + look.lobes[0] * two[0] + look.lobes[1] * three[0]
+    return outline
 
 
 def _pool(samples: Floats) -> Floats:
@@ -175,7 +180,7 @@ def _paint(canvas: Floats, look: Look, track: Track, torus: bool) -> None:
     edge = (_outline(look, u, v, rho) - rho) * (radius * np.float32(size / EXTENT))
     cover = np.clip(edge + np.float32(0.5), 0.0, 1.0)
     p, q = _rotate(u, v, _TAU * look.turn)
-    ink = cover * (0.5 + 0.5 * np.clip(3.0 * _pattern(look, p, q, rho), -1.0, 1.0))
+    ink = cover * (0.5 + 0.5 * np.clip(3.0 * _pattern(look, p, q), -1.0, 1.0))
     cover, ink = _pool(cover), _pool(ink)
     canvas += cover * (look.paper - canvas) + ink * (look.ink - look.paper)
 
@@ -219,7 +224,8 @@ def render(
             _paint(part, look, track.at(chosen), torus)
             canvas[chosen] = part
     frames = canvas * np.asarray(gain, dtype=np.float32)[:, None, None, None]
-    return np.rint(np.clip(frames, 0.0, 1.0) * 255.0).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(np.clip(frames, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return pixels
 
 
 def draw_nuisance(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vssl_datasets.toy.encode import encode
+from vssl_datasets.toy.freeze import generator_hash
 from vssl_datasets.toy.layout import Row, law_rng, layout, nuisance_rng, world_rng
 from vssl_datasets.toy.motion import render_motion
 from vssl_datasets.toy.physics import render_physics
@@ -48,6 +49,10 @@ def main() -> None:
     """Do the job given on the standard input."""
     job = json.load(sys.stdin)
     spec = ToySpec.from_dict(job["spec"])
+    # The parent wrote the labels with the code it loaded; this process reads the files as they are
+    # now. Had they been edited in between, videos and labels would silently not match.
+    if generator_hash(spec) != job["generator_hash"]:
+        raise SystemExit("the generator's source changed since the calling process loaded it")
     rows = share(layout(spec), job["worker"], job["workers"])
     for row in write_rows(spec, Path(job["folder"]), rows):
         print(row.path, flush=True)
