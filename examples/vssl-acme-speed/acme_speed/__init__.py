@@ -1,0 +1,1 @@
+"""A pretext task about relative speed, as a plugin of vssl."""

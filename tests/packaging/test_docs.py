@@ -1,0 +1,83 @@
+"""What the documents say is so: links lead somewhere, names exist, code compiles, the README's suite can be planned."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from support.outside import ROOT
+
+from vssl_bench.plan import make_plan
+from vssl_bench.suite import load_suite
+from vssl_core.cli.main import OWN_VERBS
+from vssl_core.plugins import Registry
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("examples/*/README.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [body for name, body in FENCE.findall(path.read_text(encoding="utf-8")) if name == language]
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.discover()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere_and_code_compiles(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    missing = [target for target in targets if target and not (path.parent / target).exists()]
+    assert not missing
+    for code in blocks(path, "python"):
+        compile(code, str(path), "exec")
+
+
+def test_verbs_and_components_exist(registry: Registry) -> None:
+    verbs = {*OWN_VERBS, *registry.names("commands")}
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        used = set(re.findall(r"^\s*(?:\$ )?vssl ([a-z]+)", text, re.MULTILINE))
+        assert used <= verbs, f"{path}: {used - verbs}"
+        for kind in ("task", "protocol", "backbone"):
+            named = set(re.findall(rf"(?:\b{kind}=|[{{]{kind}: )([a-z0-9-]+(?:@[a-z-]+)?)", text))
+            for name in named - {"speed-pair", "speed-pair@tiny"}:
+                registry.resolve(kind, name)
+
+
+def test_the_changelog_names_every_component(registry: Registry) -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for kind in ("tasks", "backbones", "heads", "protocols", "datasets", "trackers", "launchers", "suites"):
+        absent = [name for name in registry.names(kind) if f"`{name}`" not in text]
+        assert not absent, f"{kind}: {absent}"
+
+
+def test_the_readme_suite_can_be_planned(registry: Registry, tmp_path: Path) -> None:
+    (text,) = blocks(ROOT / "README.md", "yaml")
+    file = tmp_path / "speeds.yaml"
+    file.write_text(text)
+    plan = make_plan(load_suite(str(file), (), registry), registry, tmp_path / "runs")
+    runs = sum(entry.get("seeds", 1) * (2 if "placebo" in entry else 1) for entry in yaml.safe_load(text)["pretrain"])
+    assert sum(job.kind == "pretrain" for job in plan.jobs) == runs
+    assert not plan.refused
+
+
+def test_the_readme_counts_the_quickstart_right(registry: Registry, tmp_path: Path) -> None:
+    plan = make_plan(load_suite("quickstart", (), registry), registry, tmp_path)
+    trainings = sum(job.kind == "pretrain" for job in plan.jobs)
+    said = re.search(r"(\d+) trainings, (\d+) measurements", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert said
+    assert [int(number) for number in said.groups()] == [trainings, len(plan.jobs) - trainings]
+
+
+def test_the_readme_plugin_is_the_example() -> None:
+    example = (ROOT / "examples/vssl-acme-speed/acme_speed/task.py").read_text(encoding="utf-8")
+    body = " ".join(example.split())
+    for line in blocks(ROOT / "README.md", "python")[-1].splitlines():
+        # Signatures are annotated in the example; the lines that do something are the same.
+        if line.strip() and not line.strip().startswith(("def ", "self._augmentation", "@dataclass")):
+            assert " ".join(line.split()) in body, line
