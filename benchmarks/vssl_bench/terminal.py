@@ -11,12 +11,12 @@ from rich.text import Text
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
 from vssl_bench.render import first, heading
-from vssl_bench.words import HOW_TO_READ, cost, gain, interval, marks, pretext_words, score
+from vssl_bench.words import AT_CHANCE, HOW_TO_READ, cost, gain, interval, missing, pretext_words, score, standing
 
 __all__ = ["print_board"]
 
 #: characters that names, pretext accuracy and cost take beside the columns, and that a column takes
-_FIXED_WIDTH, _COLUMN_WIDTH = 92, 28
+_FIXED_WIDTH, _COLUMN_WIDTH = 74, 25
 _STYLES = {"floor": "dim", "placebo": "yellow", "task": "", "supervised": "cyan"}
 
 
@@ -42,14 +42,11 @@ def _fitting(protocols: list[str], width: int) -> list[list[str]]:
 
 
 def _table(table: BoardTable, protocols: list[str], with_cost: bool) -> Table:
-    made = Table(
-        title=escape(heading(table)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )
-    with_data = len({first(row).pretrain_data for row in table.rows} - {"", table.data}) > 0
-    for column in ("", "backbone", *(["pretrained on"] if with_data else []), "pretext / chance"):
-        made.add_column(column, overflow="fold")
+    made = Table(title=Text(heading(table)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    made.add_column("", min_width=24, overflow="fold")
+    made.add_column("pretext /\nchance", justify="right", no_wrap=True)
     for protocol in protocols:
-        made.add_column(escape(protocol), justify="right", no_wrap=True)
+        made.add_column(Text(protocol), justify="right", min_width=_COLUMN_WIDTH - 3)
     for column in ("seeds", "steps", "clips", "time") if with_cost else ():
         made.add_column(column, justify="right", no_wrap=True)
     role = ""
@@ -58,10 +55,7 @@ def _table(table: BoardTable, protocols: list[str], with_cost: bool) -> Table:
         if role and cell.role != role:
             made.add_section()
         role = cell.role
-        texts: list[Text | str] = [_name(cell), Text(cell.backbone)]
-        if with_data:
-            texts.append(Text(cell.pretrain_data))
-        texts.append(Text(pretext_words(cell), style="yellow" if cell.at_chance and role != "placebo" else ""))
+        texts = [_name(cell, table), _pretext(cell)]
         texts += [_measured(row[name]) if name in row else Text("") for name in protocols]
         if with_cost:
             texts += [Text(str(max(other.seeds for other in row.values()))), *(Text(text) for text in cost(cell))]
@@ -69,19 +63,29 @@ def _table(table: BoardTable, protocols: list[str], with_cost: bool) -> Table:
     return made
 
 
-def _name(cell: Cell) -> Text:
-    name = Text(cell.row)
+def _name(cell: Cell, table: BoardTable) -> Text:
+    """The row's name, and below it on what it stands."""
+    about = [cell.backbone, f"on {cell.pretrain_data}" if cell.pretrain_data not in ("", table.data) else ""]
     if cell.needs_labels:
-        name.append("\nuses labels", style="italic")
-    return name
+        about.append("uses labels")
+    below = ", ".join(part for part in about if part)
+    return Text(cell.row).append(f"\n  {below}" if below else "", style="not bold dim")
+
+
+def _pretext(cell: Cell) -> Text:
+    words = pretext_words(cell)
+    if not words.endswith(AT_CHANCE):
+        return Text(words)
+    return Text(words.removesuffix(AT_CHANCE).rstrip()).append(f"\n{AT_CHANCE}", style="yellow")
 
 
 def _measured(cell: Cell) -> Text:
-    """Two lines: the mean with its interval, then the gain and the marks."""
+    """The mean with its interval, then the gain and whether it is the best, then what is missing."""
     text = Text(score(cell), style="bold green" if cell.best else "red" if cell.mean is None else "")
     if cell.low is not None:
         text.append(f" {interval(cell)}", style="not bold dim")
-    second = "  ".join(part for part in (marks(cell), f"vs placebo {gain(cell)}" if gain(cell) else "") if part)
-    if second:
-        text.append(f"\n{second}", style="not bold")
+    second = [f"{gain(cell).partition(' ')[0]} vs placebo" if gain(cell) else "", standing(cell)]
+    for line in (" ".join(part for part in second if part), missing(cell)):
+        if line:
+            text.append(f"\n{line}", style="not bold")
     return text

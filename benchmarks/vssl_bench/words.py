@@ -5,7 +5,20 @@ from __future__ import annotations
 from vssl_bench.cells import FRACTION, Cell
 from vssl_bench.estimate import duration_text
 
-__all__ = ["HOW_TO_READ", "amount", "cost", "gain", "interval", "marks", "percent", "pretext_words", "score"]
+__all__ = [
+    "AT_CHANCE",
+    "HOW_TO_READ",
+    "amount",
+    "cost",
+    "gain",
+    "interval",
+    "marks",
+    "missing",
+    "percent",
+    "pretext_words",
+    "score",
+    "standing",
+]
 
 #: what stands under a board, in the terminal and in Markdown; the page says the same at more length
 HOW_TO_READ = (
@@ -15,6 +28,10 @@ HOW_TO_READ = (
     "vs placebo: gain over the same network, data and steps with permuted targets; * Holm-adjusted p below 0.05.",
     "at chance: the pretext task was not learnt, so whatever the row gains does not come from it.",
 )
+
+
+#: the mark of a pretext task that was not learnt
+AT_CHANCE = "at chance"
 
 
 def percent(value: float | None) -> str:
@@ -42,14 +59,24 @@ def interval(cell: Cell) -> str:
     return f"[{write(cell.low)}, {write(cell.high)}]{'' if cell.seed_error else '~'}"
 
 
-def marks(cell: Cell) -> str:
-    """Return ``best`` or ``tie``, and how many seeds there are where some are missing."""
-    words = ["best"] if cell.best else ["tie"] if cell.tied else []
+def standing(cell: Cell) -> str:
+    """Return ``best`` or ``tie`` where it is one."""
+    return "best" if cell.best else "tie" if cell.tied else ""
+
+
+def missing(cell: Cell) -> str:
+    """Return how many seeds there are where some are missing, and how many test videos could not be read."""
+    words = []
     if cell.seeds < cell.seeds_expected:
         words.append(f"{cell.seeds} of {cell.seeds_expected} seeds")
     if cell.unreadable:
         words.append(f"{cell.unreadable} unreadable")
     return ", ".join(words)
+
+
+def marks(cell: Cell) -> str:
+    """Return ``standing`` and ``missing`` together."""
+    return ", ".join(part for part in (standing(cell), missing(cell)) if part)
 
 
 def gain(cell: Cell) -> str:
@@ -68,7 +95,7 @@ def pretext_words(cell: Cell) -> str:
     if cell.pretext_accuracy is None:
         return ""
     chance = f" / {percent(cell.pretext_chance)}" if cell.pretext_chance is not None else ""
-    flag = " at chance" if cell.at_chance and cell.role in ("task", "supervised") else ""
+    flag = f" {AT_CHANCE}" if cell.at_chance and cell.role in ("task", "supervised") else ""
     return f"{percent(cell.pretext_accuracy)}{chance}{flag}"
 
 

@@ -39,9 +39,16 @@ def test_terminal_says_what_matters() -> None:
     assert "toy-motion · motion (1000 test videos, chance 12.5)" in text
     line = next(line for line in text.splitlines() if line.strip().startswith("rtt@tiny"))
     assert "74.0 / 20.0" in line and "68.0 [" in line and "235" in line and "11.3 k" in line
-    assert "best  vs placebo +33.0*" in text and "uses labels" in text
-    assert "15.0 / 16.7 at chance" in text and "2 of 3 seeds" in text
+    assert "+33.0* vs placebo best" in text and "uses labels" in text
+    assert "15.0 / 16.7" in text and "at chance" in text and "2 of 3 seeds" in text
     assert text.index("random-init") < text.index("random-labels of rtt@tiny") < text.index("rtt@tiny   ")
+
+
+def test_a_narrow_terminal_gets_more_tables_not_narrower_ones() -> None:
+    records = [*sample(), *row("rtt@tiny", [0.5, 0.52], protocol="knn@tiny")]
+    wide, narrow = _text(records, 200), _text(records, 90)
+    assert wide.count("toy-motion · motion") == 1 and narrow.count("toy-motion · motion") == 2
+    assert "68.0 [" in narrow and "51.0 [" in narrow and max(map(len, narrow.splitlines())) <= 90
 
 
 def test_one_seed_is_marked_and_an_empty_board_says_so() -> None:

@@ -1,0 +1,105 @@
+"""The suites that are shipped can be planned, and hold what they promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import vssl_backbones.plugin
+import vssl_baselines.plugin
+import vssl_bench.plugin
+import vssl_contrast.plugin
+import vssl_datasets.plugin
+import vssl_masked.plugin
+import vssl_order.plugin
+import vssl_protocols.plugin
+import vssl_speed.plugin
+from vssl_bench.jobs import Plan
+from vssl_bench.plan import make_plan
+from vssl_bench.suite import load_suite
+from vssl_core.plugins import Registry
+
+_PLUGINS = (
+    vssl_backbones, vssl_baselines, vssl_bench, vssl_contrast, vssl_datasets, vssl_masked, vssl_order, vssl_protocols,
+    vssl_speed,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    plugins: dict[str, object] = {package.__name__: package.plugin for package in _PLUGINS}
+    return Registry.discover(plugins=plugins, entry_points=False, disable=())
+
+
+def _plan(registry: Registry, suite: str, *overrides: str) -> Plan:
+    return make_plan(load_suite(suite, overrides, registry), registry, Path("runs"))
+
+
+def _tasks(plan: Plan) -> set[str]:
+    return {job.task.partition("@")[0] for job in plan.jobs}
+
+
+def test_every_suite_that_is_offered_can_be_loaded(registry: Registry) -> None:
+    assert registry.names("suites") == ["quickstart", "real", "toy-board", "toy-longer"]
+    for name in registry.names("suites"):
+        assert load_suite(name, (), registry).name == name
+
+
+def test_quickstart_is_small_and_has_its_floors(registry: Registry) -> None:
+    plan = _plan(registry, "quickstart")
+    assert not plan.refused and plan.expect_minutes <= 8
+    assert {
+        "random-init",
+        "random-labels of rtt",
+        "pixel-baseline",
+        "motion-energy",
+        "rtt",
+        "pace",
+        "supervised",
+    } == _tasks(plan)
+    for task in ("rtt@tiny", "random-labels of rtt@tiny", "random-init"):
+        assert {job.seed for job in plan.jobs if job.task == task} == {0, 1, 2}
+    assert {job.protocol for job in plan.jobs} == {"", "linear-probe@tiny", "knn@tiny"}
+
+
+def test_toy_board_has_every_task_backbone_and_protocol(registry: Registry) -> None:
+    plan = _plan(registry, "toy-board")
+    assert not plan.refused
+    tasks = {
+        job.config["task"] if isinstance(job.config["task"], str) else job.config["task"]["name"]
+        for job in plan.jobs
+        if job.kind == "pretrain"
+    }
+    assert {task.partition("@")[0] for task in tasks} == set(registry.names("tasks"))
+    backbones = {job.backbone.partition("(")[0] for job in plan.jobs if job.backbone}
+    assert set(registry.names("backbones")) <= backbones and any(name.startswith("timm/") for name in backbones)
+    assert {job.protocol.partition("@")[0] for job in plan.jobs if job.protocol} == set(registry.names("protocols"))
+    assert {(job.data, job.label) for job in plan.jobs if job.kind == "transfer"} == {
+        ("toy-motion", "motion"), ("toy-motion", "appearance"), ("toy-physics", "law"),
+    }  # fmt: skip
+    seeds = {
+        task: {job.seed for job in plan.jobs if job.task == task} for task in ("rtt@tiny", "pace@tiny", "simclr@tiny")
+    }
+    assert seeds == {"rtt@tiny": set(range(5)), "pace@tiny": set(range(5)), "simclr@tiny": set(range(3))}
+
+
+def test_every_pretext_task_of_the_boards_has_a_placebo_at_its_own_work(registry: Registry) -> None:
+    for suite in ("toy-board", "toy-longer"):
+        jobs = [job for job in _plan(registry, suite, "seeds=1").jobs if job.kind == "pretrain" and job.steps]
+        placebos = {
+            (job.backbone, job.data, job.steps, job.batch_size, job.task)
+            for job in jobs
+            if job.task.startswith("random-labels")
+        }
+        for job in jobs:
+            if job.task.startswith(("random-labels", "supervised")):
+                continue
+            of = job.task if job.task.partition("@")[0] in ("rtt", "pace", "clip-order") else "pace@tiny"
+            assert (job.backbone, job.data, job.steps, job.batch_size, f"random-labels of {of}") in placebos, job.name
+
+
+def test_real_takes_the_users_data(registry: Registry) -> None:
+    plan = _plan(registry, "real", "data=toy-physics", "steps=5")
+    assert not plan.refused and {job.data for job in plan.jobs if job.kind == "transfer"} == {"toy-physics"}
+    assert {job.steps for job in plan.jobs if job.kind == "pretrain"} == {0, 5}
