@@ -103,4 +103,4 @@ def load_encoder(run: Run | str | PathLike[str], *, registry: Registry | None = 
 
 
 def _folder(run: Run | str | PathLike[str]) -> Path:
-    return Path(run.folder) if hasattr(run, "folder") else Path(run)  # type: ignore[union-attr,arg-type]
+    return Path(run) if isinstance(run, (str, PathLike)) else run.folder

@@ -129,9 +129,9 @@ class Hooks:
     def vssl_resolvers(self) -> Iterable[Spec]:  # type: ignore[empty-body]
         """Families too large to list. ``name`` is ``"kind:prefix"``, such as ``"backbones:timm"`` for ``timm/NAME``.
 
-        ``target`` is ``"module:names"``, a function that lists the family's names without importing torch; ``config`` is
-        that of every member; a member is built as the attribute ``member`` of the target's module, called with the name
-        and the options.
+        ``target`` is ``"module:names"``, a function that lists the family's names without importing torch; ``config``
+        is that of every member; a member is built as the attribute ``member`` of the target's module, called with the
+        name and the options.
 
         Example::
 

@@ -20,18 +20,21 @@ class _BoardGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_BoardGroup)
+_HELP = """Show what was measured, as a board.
+
+\b
+vssl leaderboard                            everything under runs
+vssl leaderboard quickstart                 one suite, or any folder of records
+vssl leaderboard runs/x --html board.html   a page of its own
+vssl leaderboard why A B                    what differs between two rows or records
+
+'vssl leaderboard show --help' lists the options.
+"""
+
+
+@click.group(cls=_BoardGroup, help=_HELP)
 def leaderboard() -> None:
-    r"""Show what was measured, as a board.
-
-    \b
-    vssl leaderboard                          everything under runs
-    vssl leaderboard quickstart               one suite, or any folder of records
-    vssl leaderboard runs/x --html board.html a page of its own
-    vssl leaderboard why A B                  what differs between two rows or records
-
-    'vssl leaderboard show --help' lists the options.
-    """
+    """Show what was measured, as a board."""
 
 
 @leaderboard.command()

@@ -60,7 +60,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_killed_run_goes_on_to_the_same_bits_and_the_same_probe(tmp_path: Path, undisturbed: Path, stop: signal.Signals) -> None:
+def test_killed_run_goes_on_to_the_same_bits_and_the_same_probe(
+    tmp_path: Path, undisturbed: Path, stop: signal.Signals
+) -> None:
     out = tmp_path / "killed"
     process = subprocess.Popen(pretrain(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_checkpoint(out, process, at_least=5)

@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 class Numbers(BaseTask):
-    """Classify noise; with dropout, batch norm and a buffer that every step changes, so that resume has much to get right."""
+    """Classify noise, with dropout, batch norm and a buffer that every step changes: resume has much to get right."""
 
     def __init__(self) -> None:
         super().__init__(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)))
@@ -81,9 +81,15 @@ def make_task() -> Numbers:
 
 def options(total: int, folder: Path | None = None, every_s: float = 1e9, **optim: Any) -> TrainOptions:
     return TrainOptions(
-        total_steps=total, optim=OptimConfig(lr=1e-2, **optim), device=CPU, precision=pick_precision("auto", CPU), seed=3,
-        checkpoints=folder, checkpoint_every_s=every_s, log_every=4,
-    )  # fmt: skip
+        total_steps=total,
+        optim=OptimConfig(lr=1e-2, **optim),
+        device=CPU,
+        precision=pick_precision("auto", CPU),
+        seed=3,
+        checkpoints=folder,
+        checkpoint_every_s=every_s,
+        log_every=4,
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lamb"])
@@ -191,7 +197,6 @@ def test_clipping_bounds_the_step() -> None:
 def test_unknown_optimiser_names_near_ones() -> None:
     with pytest.raises(ConfigError, match=r"optim\.name=adamww is no optimiser of timm; did you mean 'adamw'"):
         train(make_task(), Source(), options(1, name="adamww"))
-
 
 
 def test_device_and_precision_choices() -> None:

@@ -100,7 +100,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
 
         @hookimpl
         def vssl_suites(self) -> Iterator[Spec]:
-            yield Spec(name="shipped", target="vssl_core:contracts.py")
+            yield Spec(name="shipped", target="vssl_core:errors.py")
             yield Spec(name="lost", target="vssl_core:suites/lost.yaml")
 
         @hookimpl

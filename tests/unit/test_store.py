@@ -17,7 +17,9 @@ from vssl_core.store.records import error_record, read_record, read_records, wri
 from vssl_core.store.runs import atomic_folder, write_json, write_text
 
 
-def record(run: str = "pretrain-x-1", status: str = "done", finished: str = "2026-01-02T00:00:00+00:00", **more: Any) -> dict[str, Any]:
+def record(
+    run: str = "pretrain-x-1", status: str = "done", finished: str = "2026-01-02T00:00:00+00:00", **more: Any
+) -> dict[str, Any]:
     base: dict[str, Any] = {
         "schema": 1, "run_id": run, "kind": "pretrain", "status": status, "suite": "", "name": "x", "identity": {},
         "config": {}, "components": {}, "seed": 0, "cost": {}, "unreadable": [], "error": None, "environment": {},
@@ -93,7 +95,9 @@ class FakeResolved:
         self.spec = Spec(name=name, target="a:b", **spec)
 
 
-def identity(config: PretrainConfig, *, steps: int = 10, version: int = 1, trains: bool = True, fingerprint: str = "f") -> str:
+def identity(
+    config: PretrainConfig, *, steps: int = 10, version: int = 1, trains: bool = True, fingerprint: str = "f"
+) -> str:
     task = FakeResolved("rtt", {"frames": 8}, version, trains=trains)
     backbone, data = FakeResolved("net", {}), FakeResolved("toy", {})
     return identity_hash(pretrain_identity(config, task, backbone, data, fingerprint, steps))  # type: ignore[arg-type]
@@ -103,13 +107,20 @@ def test_identity_follows_what_decides_the_result() -> None:
     base = identity(PretrainConfig())
     assert identity(PretrainConfig()) == base
     assert identity(PretrainConfig(device="cuda", out="elsewhere", trackers=[], checkpoint_every_s=1.0)) == base
-    assert len({base, identity(PretrainConfig(seed=1)), identity(PretrainConfig(), steps=11), identity(PretrainConfig(), version=2),
-                identity(PretrainConfig(batch_size=4)), identity(PretrainConfig(), fingerprint="g")}) == 6  # fmt: skip
+    others = [
+        identity(PretrainConfig(seed=1)),
+        identity(PretrainConfig(batch_size=4)),
+        identity(PretrainConfig(), steps=11),
+        identity(PretrainConfig(), version=2),
+        identity(PretrainConfig(), fingerprint="g"),
+    ]
+    assert len({base, *others}) == 6
 
 
 def test_untrained_floors_depend_on_no_budget() -> None:
-    assert identity(PretrainConfig(), trains=False) == identity(PretrainConfig(batch_size=2), steps=99, trains=False, fingerprint="g")
-    assert identity(PretrainConfig(), trains=False) != identity(PretrainConfig(seed=1), trains=False)
+    floor = identity(PretrainConfig(), trains=False)
+    assert floor == identity(PretrainConfig(batch_size=2), steps=99, trains=False, fingerprint="g")
+    assert floor != identity(PretrainConfig(seed=1), trains=False)
 
 
 def test_run_id_is_readable_and_a_file_name() -> None:

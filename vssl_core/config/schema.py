@@ -50,11 +50,17 @@ class ClipOptions:
     fit: str = option(
         "short-side-crop", "how a frame comes to read_size", choices=("short-side-crop", "stretch", "pad")
     )
-    crop_scale: float = option(0.6, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0)
+    crop_scale: float = option(
+        0.6, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
+    )
     flip: float = option(0.0, "probability of a horizontal flip of the whole clip", minimum=0.0, maximum=1.0)
-    jitter: float = option(0.2, "strength of brightness, contrast and saturation jitter; 0: none", minimum=0.0, maximum=1.0)
+    jitter: float = option(
+        0.2, "strength of brightness, contrast and saturation jitter; 0: none", minimum=0.0, maximum=1.0
+    )
     short_video: str = option(
-        "error", "a video shorter than the clip: error (left out and named), loop or pad", choices=("error", "loop", "pad")
+        "error",
+        "a video shorter than the clip: error (left out and named), loop or pad",
+        choices=("error", "loop", "pad"),
     )
 
 
@@ -69,7 +75,9 @@ class OptimConfig:
     schedule: str = option("cosine", "learning rate over steps", choices=("cosine", "constant", "step"))
     warmup: float = option(0.1, "part of the steps with a linearly rising rate", minimum=0.0, maximum=1.0)
     min_lr: float = option(0.0, "learning rate at the end of the cosine", minimum=0.0)
-    decay_at: list[float] = option([0.5, 0.75], "schedule=step: parts of the steps after which the rate is divided by 10")
+    decay_at: list[float] = option(
+        [0.5, 0.75], "schedule=step: parts of the steps after which the rate is divided by 10"
+    )
     clip_grad: float = option(5.0, "largest gradient norm; 0: no clipping", minimum=0.0)
     accumulate: int = option(1, "batches a step", minimum=1)
 
@@ -78,16 +86,22 @@ class OptimConfig:
 class LoaderConfig:
     """How videos are read. Nothing here but max_bad changes a result."""
 
-    workers: int = option(-1, "loader processes; 0: in the training process; -1: 0 with the decoded cache, else 2", minimum=-1)
-    cache: str = option("auto", "keep decoded frames on disk: auto (small sets), always or never", choices=("auto", "always", "never"))
+    workers: int = option(
+        -1, "loader processes; 0: in the training process; -1: 0 with the decoded cache, else 2", minimum=-1
+    )
+    cache: str = option(
+        "auto", "keep decoded frames on disk: auto (small sets), always or never", choices=("auto", "always", "never")
+    )
     cache_max_gb: float = option(4.0, "cache=auto: largest decoded size in GiB", minimum=0.0)
     prefetch: int = option(2, "batches that a worker prepares ahead", minimum=1)
-    max_bad: float = option(0.01, "part of the videos that may be unreadable before the run stops", minimum=0.0, maximum=1.0)
+    max_bad: float = option(
+        0.01, "part of the videos that may be unreadable before the run stops", minimum=0.0, maximum=1.0
+    )
 
 
 @dataclass(kw_only=True, slots=True)
 class PretrainConfig:
-    """One pretraining run. ``task``, ``backbone`` and ``data`` are components: ``NAME[@RECIPE]`` or a mapping with ``name``."""
+    """One pretraining run; ``task``, ``backbone`` and ``data`` are ``NAME[@RECIPE]`` or a mapping with ``name``."""
 
     task: Any = option("rtt", "pretext task and its options")
     backbone: Any = option("r2plus1d-tiny", "network and its options")
@@ -100,7 +114,9 @@ class PretrainConfig:
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig, metadata={"doc": "optimiser and schedule"})
     loader: LoaderConfig = dataclasses.field(default_factory=LoaderConfig, metadata={"doc": "how videos are read"})
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
-    precision: str = option("auto", "auto (bf16 on GPU, fp32 on CPU), fp32, bf16 or fp16", choices=("auto", "fp32", "bf16", "fp16"))
+    precision: str = option(
+        "auto", "auto (bf16 on GPU, fp32 on CPU), fp32, bf16 or fp16", choices=("auto", "fp32", "bf16", "fp16")
+    )
     checkpoint_every_s: float = option(60.0, "seconds between checkpoints", minimum=0.0)
     log_every: int = option(10, "steps between logged metrics", minimum=1)
     heldout_batches: int = option(8, "batches of held-out videos for the task's own accuracy; 0: none", minimum=0)

@@ -129,5 +129,5 @@ def load_weights(weights: Path, module: nn.Module, expected_sha: str) -> None:
     found = weights_sha(module)
     if found != expected_sha:
         raise CheckpointError(
-            f"encoder {weights} has hash {found[:12]}, its run wrote {expected_sha[:12]}; it was changed since: pretrain again"
+            f"encoder {weights} has hash {found[:12]}, its run wrote {expected_sha[:12]}; changed since: pretrain again"
         )

@@ -29,7 +29,7 @@ def encoder_description(encoder: nn.Module) -> dict[str, Any]:
 
 
 def _component(resolved: Resolved) -> dict[str, Any]:
-    return {"name": resolved.name, "version": resolved.version, **{"options": resolved.options}}
+    return {"name": resolved.name, "version": resolved.version, "options": resolved.options}
 
 
 def export_encoder(folder: RunFolder, encoder: nn.Module, task: Resolved, backbone: Resolved | None) -> str:
@@ -64,12 +64,14 @@ def load_encoder(run: Path, registry: Registry) -> tuple[nn.Module, dict[str, An
     """
     folder = RunFolder(run)
     if not folder.encoder_info.exists():
-        raise CheckpointError(f"{run} holds no encoder; its pretraining has not finished: run it, or give another folder")
+        raise CheckpointError(
+            f"{run} holds no encoder; its pretraining has not finished: run it, or give another folder"
+        )
     info = read_json(folder.encoder_info)
     encoder: nn.Module
     if info["backbone"] is not None:
         encoder = _rebuild(registry, "backbones", info["backbone"], folder.encoder_info)
-        encoder.sampling = info["sampling"]  # type: ignore[assignment]
+        encoder.sampling = info["sampling"]
     else:
         encoder = _rebuild(registry, "tasks", info["task"], folder.encoder_info, None).encoder()
     load_weights(folder.encoder, encoder, info["weights_sha"])

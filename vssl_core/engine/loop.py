@@ -100,8 +100,8 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         requested = True
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        previous[signum] = signal.signal(signum, request)
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        previous[wanted] = signal.signal(wanted, request)
     try:
         yield lambda: requested
     finally:
@@ -111,7 +111,9 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
 
 def _check_finite(loss: Tensor, norm: Tensor | None, step: int, total_steps: int, lr: float) -> None:
     bad = [
-        name for name, value in (("loss", loss), ("gradient norm", norm)) if value is not None and not torch.isfinite(value)
+        name
+        for name, value in (("loss", loss), ("gradient norm", norm))
+        if value is not None and not torch.isfinite(value)
     ]
     if bad:
         raise TrainingError(
@@ -121,7 +123,7 @@ def _check_finite(loss: Tensor, norm: Tensor | None, step: int, total_steps: int
 
 
 def train(
-    task: nn.Module,
+    task: Any,
     source: BatchSource,
     options: TrainOptions,
     *,
@@ -158,7 +160,13 @@ def train(
 
     def checkpoint() -> None:
         if options.checkpoints is not None:
-            state = {"steps": cost.steps, "clips": cost.clips, "wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "last": cost.last}
+            state = {
+                "steps": cost.steps,
+                "clips": cost.clips,
+                "wall_s": cost.wall_s,
+                "cpu_s": cost.cpu_s,
+                "last": cost.last,
+            }
             extra = {"cost": state, "source": dict(source.state()), "scaler": scaler.state_dict()}
             save_checkpoint(options.checkpoints, cost.steps, task, optimizer, extra)
 

@@ -17,7 +17,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def flops_per_clip(encoder: nn.Module, frames: int, size: int, device: torch.device) -> int:
-    """Return the floating-point operations (a multiply-add counts two) of one forward pass of a ``[1, 3, T, S, S]`` clip."""
+    """Return the operations of one forward pass of a ``[1, 3, T, S, S]`` clip; a multiply-add counts two."""
     clip = torch.zeros(1, 3, frames, size, size, device=device)
     counter = FlopCounterMode(display=False)
     with evaluating(encoder), counter:

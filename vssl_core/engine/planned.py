@@ -92,7 +92,12 @@ def plan_pretrain(config: PretrainConfig, registry: Registry) -> PlannedPretrain
     n_videos = len(_fit_videos(dataset)) if config.epochs and task.spec.trains else 0
     steps = steps_of(config, task, n_videos)
     identity = pretrain_identity(config, task, backbone, data, fingerprint, steps)
-    words = (task.reference, backbone.name if backbone else "", data.name if task.spec.trains else "", f"s{config.seed}")
+    words = (
+        task.reference,
+        backbone.name if backbone else "",
+        data.name if task.spec.trains else "",
+        f"s{config.seed}",
+    )
     return PlannedPretrain(
         config, task, backbone, data, dataset, fingerprint, steps, identity, run_id(identity, *words)
     )

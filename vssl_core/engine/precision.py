@@ -70,5 +70,7 @@ def pick_precision(name: str, device: torch.device) -> Precision:
     if name == "bf16":
         return Precision("bf16", torch.bfloat16, False)
     if device.type != "cuda":
-        raise ConfigError(f"precision=fp16 needs a CUDA device, this run is on {device.type}; use precision=fp32 or bf16")
+        raise ConfigError(
+            f"precision=fp16 needs a CUDA device, this run is on {device.type}; use precision=fp32 or bf16"
+        )
     return Precision("fp16", torch.float16, True)

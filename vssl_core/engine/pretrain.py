@@ -39,7 +39,7 @@ class Run:
     record: Mapping[str, Any]
 
 
-def build_task(planned: PlannedPretrain, registry: Registry) -> nn.Module:
+def build_task(planned: PlannedPretrain, registry: Registry) -> Any:
     """Build backbone and task; the initial weights follow from the seed alone, the backbone's first.
 
     Two tasks with one seed start from the same backbone, and ``random-init`` is where they started.
@@ -49,11 +49,10 @@ def build_task(planned: PlannedPretrain, registry: Registry) -> nn.Module:
     extra: dict[str, Any] = {}
     if planned.task.spec.needs_labels:
         extra["n_classes"] = len(planned.dataset.targets("train", planned.config.label).classes)
-    task: nn.Module = registry.build("tasks", planned.config.task, backbone, **extra)
-    return task
+    return registry.build("tasks", planned.config.task, backbone, **extra)
 
 
-def _heldout(task: nn.Module, source: TaskSource, n_batches: int, device: torch.device) -> dict[str, dict[str, float | int]]:
+def _heldout(task: Any, source: TaskSource, n_batches: int, device: torch.device) -> dict[str, dict[str, float | int]]:
     """Return the task's own metrics on held-out videos, as means with their counts."""
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
@@ -83,7 +82,7 @@ def _record(planned: PlannedPretrain, suite: str, device: torch.device, started:
             "backbone": component_record(planned.backbone),
             "data": component_record(planned.data),
         },
-        "data": {"name": planned.data.name, "fingerprint": planned.fingerprint, "n_videos": 0},
+        "data": {"name": planned.dataset.name, "fingerprint": planned.fingerprint, "n_videos": 0},
         "needs_labels": task.spec.needs_labels,
         "trains": task.spec.trains,
         "label": planned.config.label if task.spec.needs_labels else "",
@@ -91,7 +90,15 @@ def _record(planned: PlannedPretrain, suite: str, device: torch.device, started:
         "chance": None,
         "encoder": None,
         "seed": planned.config.seed,
-        "cost": {"steps": 0, "clips": 0, "frames_decoded": 0, "wall_s": 0.0, "device_s": 0.0, "cpu_s": 0.0, "cache_s": 0.0},
+        "cost": {
+            "steps": 0,
+            "clips": 0,
+            "frames_decoded": 0,
+            "wall_s": 0.0,
+            "device_s": 0.0,
+            "cpu_s": 0.0,
+            "cache_s": 0.0,
+        },
         "unreadable": [],
         "error": None,
         "environment": environment(device),
@@ -110,7 +117,7 @@ def _flops(planned: PlannedPretrain, encoder: nn.Module, device: torch.device) -
 
 def _train(
     planned: PlannedPretrain,
-    task: nn.Module,
+    task: Any,
     folder: RunFolder,
     record: dict[str, Any],
     trackers: Trackers,
@@ -154,8 +161,8 @@ def run_pretrain(
 ) -> Run:
     """Pretrain, export the encoder and write the record; a run that is done already is returned as it is.
 
-    A run that was interrupted goes on from its newest checkpoint, to the same bits on one CPU. A failure leaves a record
-    with its reason before it is raised. Torch's global generator is left as it was found.
+    A run that was interrupted goes on from its newest checkpoint, to the same bits on one CPU. A failure leaves a
+    record with its reason before it is raised. Torch's global generator is left as it was found.
 
     Raises:
         VsslError: the configuration is impossible, training diverged, or too many videos are unreadable.
@@ -164,7 +171,12 @@ def run_pretrain(
     planned = plan_pretrain(config, registry)
     folder = RunFolder(planned.folder)
     done = folder.read_record()
-    if done is not None and done["status"] == "done" and done["run_id"] == planned.run_id and folder.encoder_info.exists():
+    if (
+        done is not None
+        and done["status"] == "done"
+        and done["run_id"] == planned.run_id
+        and folder.encoder_info.exists()
+    ):
         return Run(folder.path, done)
 
     device = pick_device(config.device)

@@ -152,5 +152,7 @@ def _labels(planned: PlannedPretrain, videos: Sequence[Video]) -> np.ndarray:
     for split in ("train", "val"):
         if split in dataset.splits():
             rows = dataset.videos(split)
-            by_index |= {video.index: int(value) for video, value in zip(rows, dataset.targets(split, label).values, strict=True)}
+            by_index |= {
+                video.index: int(value) for video, value in zip(rows, dataset.targets(split, label).values, strict=True)
+            }
     return np.array([by_index[video.index] for video in videos], dtype=np.int64)

@@ -40,7 +40,7 @@ def pretrain_identity(
 ) -> dict[str, Any]:
     """Return what decides the weights that a pretraining run ends with.
 
-    Floors that are not trained depend on no budget, optimiser or data: on their own options, the network's and the seed.
+    Floors that are not trained depend on no budget, optimiser or data: only on options, the network's and the seed.
     """
     identity: dict[str, Any] = {
         "kind": "pretrain",

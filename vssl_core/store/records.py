@@ -17,7 +17,17 @@ from vssl_core.store.runs import read_json, write_json
 if TYPE_CHECKING:
     from vssl_core.components import Resolved
 
-__all__ = ["SCHEMA", "component_record", "error_record", "is_record", "migrate", "now", "read_record", "read_records", "write_record"]
+__all__ = [
+    "SCHEMA",
+    "component_record",
+    "error_record",
+    "is_record",
+    "migrate",
+    "now",
+    "read_record",
+    "read_records",
+    "write_record",
+]
 
 SCHEMA = 1
 
@@ -55,7 +65,12 @@ def error_record(error: BaseException) -> dict[str, str]:
 
 def is_record(value: Any) -> bool:
     """Tell a record from any other JSON."""
-    return isinstance(value, dict) and "schema" in value and "run_id" in value and value.get("kind") in ("pretrain", "transfer")
+    return (
+        isinstance(value, dict)
+        and "schema" in value
+        and "run_id" in value
+        and value.get("kind") in ("pretrain", "transfer")
+    )
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -103,8 +118,8 @@ def _candidates(place: Path) -> Iterator[Path]:
 def read_records(places: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str]]:
     """Read every record in files and folders: ``record.json`` at any depth, and any record lying flat in a folder.
 
-    Returns the records, one per run_id (a finished one wins over a failed one, then the later), and a line for each file
-    that could not be read.
+    Returns the records, one per run_id (a finished one wins over a failed one, then the later), and a line for each
+    file that could not be read.
 
     Raises:
         RecordError: a place does not exist.

@@ -57,7 +57,9 @@ def write_json(path: Path, value: Any) -> None:
     try:
         text = json.dumps(value, indent=1, sort_keys=False, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
-        raise RecordError(f"cannot write {path}: {error}; records hold finite numbers, strings, lists and maps") from error
+        raise RecordError(
+            f"cannot write {path}: {error}; records hold finite numbers, strings, lists and maps"
+        ) from error
     write_text(path, text + "\n")
 
 
@@ -77,7 +79,7 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that takes its place when the block ends well, and vanishes otherwise."""
+    """Yield a temporary folder that takes the place of ``path`` when the block ends well, and vanishes otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:

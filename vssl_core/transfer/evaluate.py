@@ -205,7 +205,7 @@ def _record(planned: PlannedTransfer, suite: str, device: torch.device, started:
         },
         "pretrain_run_id": pretrain["run_id"],
         "data": {
-            "name": planned.data.name,
+            "name": planned.dataset.name,
             "fingerprint": planned.fingerprint,
             "n_train": 0,
             "n_test": 0,

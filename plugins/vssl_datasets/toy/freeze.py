@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -62,10 +63,7 @@ def _read_sources() -> dict[str, str]:
     """Return the normalised source of every module that decides a set, by module name."""
     folder = Path(__file__).parent
     names = sorted({name for modules in MODULES.values() for name in modules})
-    return {
-        name: normalised_source((folder / (name + ".py")).read_text(encoding="utf-8"))
-        for name in names
-    }
+    return {name: normalised_source((folder / (name + ".py")).read_text(encoding="utf-8")) for name in names}
 
 
 # Read with the import, not with each call: a process must name its sets after the code that it
@@ -73,6 +71,7 @@ def _read_sources() -> dict[str, str]:
 _SOURCES = _read_sources()
 
 
+@functools.cache
 def generator_hash(spec: ToySpec) -> str:
     """Return the SHA-256 (hex) of a set's generator: its modules' code and the spec's fields.
 

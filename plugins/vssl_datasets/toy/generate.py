@@ -87,10 +87,7 @@ def _build(spec: ToySpec, folder: Path, workers: int, progress: Progress | None)
         _run_workers(spec, folder, workers, tick)
     missing = [row.path for row in rows if not (folder / row.path).is_file()]
     if missing:
-        raise ToySetError(
-            f"{spec.name}: {len(missing)} of {len(rows)} videos were not written, "
-            f"first {missing[0]}"
-        )
+        raise ToySetError(f"{spec.name}: {len(missing)} of {len(rows)} videos were not written, first {missing[0]}")
 
 
 def _write_index(spec: ToySpec, folder: Path, rows: Sequence[Row]) -> None:
@@ -152,8 +149,7 @@ def _run_workers(spec: ToySpec, folder: Path, workers: int, tick: Callable[[], N
             if child.wait() != 0:
                 errors.seek(0)
                 raise ToySetError(
-                    f"{spec.name}: a worker exited with status {child.returncode}:\n"
-                    f"{errors.read()[-2000:]}"
+                    f"{spec.name}: a worker exited with status {child.returncode}:\n{errors.read()[-2000:]}"
                 )
     finally:
         for child, errors in children:

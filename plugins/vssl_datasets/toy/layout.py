@@ -61,10 +61,7 @@ def _balanced_cells(spec: ToySpec, n: int, rng: np.random.Generator) -> list[tup
     period = math.lcm(*(len(names) for names in classes))
     cells = [
         # After a period the diagonal meets itself: the labels after the first move on by one.
-        tuple(
-            names[(k + (k // period if column else 0)) % len(names)]
-            for column, names in enumerate(classes)
-        )
+        tuple(names[(k + (k // period if column else 0)) % len(names)] for column, names in enumerate(classes))
         for k in range(n)
     ]
     return [cells[i] for i in rng.permutation(n)]

@@ -172,9 +172,7 @@ def _paint(canvas: Floats, look: Look, track: Track, torus: bool) -> None:
     if torus:
         dx, dy = (d - EXTENT * np.round(d / EXTENT) for d in (dx, dy))
     radius = _column(track.radius)
-    u, v = _rotate(
-        dx[:, None, :] / radius, dy[:, :, None] / radius, np.float32(_TAU) * _column(track.turn)
-    )
+    u, v = _rotate(dx[:, None, :] / radius, dy[:, :, None] / radius, np.float32(_TAU) * _column(track.turn))
     rho = np.sqrt(u * u + v * v)
     # An edge one pixel wide, so that motion by less than a pixel shows.
     edge = (_outline(look, u, v, rho) - rho) * (radius * np.float32(size / EXTENT))
@@ -228,9 +226,7 @@ def render(
     return pixels
 
 
-def draw_nuisance(
-    frames: int, pan_speed: float, flicker: float, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
+def draw_nuisance(frames: int, pan_speed: float, flicker: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw a background pan float [T, 2] and brightness gains float [T].
 
     The pan starts anywhere and runs straight at up to ``pan_speed`` reference px a frame; gains

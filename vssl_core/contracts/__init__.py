@@ -1,0 +1,48 @@
+"""The records and protocols that the core and its plugins agree on.
+
+This module imports neither torch nor numpy, so that a plugin's ``plugin.py`` may import it for free. Shapes are
+written ``[B, T, H, W, 3]``: B samples, T frames, H rows, W columns.
+"""
+
+from vssl_core.contracts.components import Build, Spec
+from vssl_core.contracts.models import Backbone, Features, Head, PretextTask, StepOutput
+from vssl_core.contracts.running import Job, JobState, Launcher, RunInfo, Tracker
+from vssl_core.contracts.transfer import (
+    ClipRecipe,
+    Evaluation,
+    FeatureSet,
+    FitResult,
+    Metric,
+    TransferContext,
+    TransferProtocol,
+)
+from vssl_core.contracts.video import Batch, Dataset, Planner, Reader, Targets, Video, View
+
+__all__ = [
+    "Backbone",
+    "Batch",
+    "Build",
+    "ClipRecipe",
+    "Dataset",
+    "Evaluation",
+    "FeatureSet",
+    "Features",
+    "FitResult",
+    "Head",
+    "Job",
+    "JobState",
+    "Launcher",
+    "Metric",
+    "Planner",
+    "PretextTask",
+    "Reader",
+    "RunInfo",
+    "Spec",
+    "StepOutput",
+    "Targets",
+    "Tracker",
+    "TransferContext",
+    "TransferProtocol",
+    "Video",
+    "View",
+]
