@@ -82,7 +82,7 @@ def test_pretrain_and_evaluate(run: Any, tmp_path: Path) -> None:
     result = run("pretrain", *RTT, "out=first")
     assert result.exit_code == 0, result.output
     assert "accuracy" in result.stdout and "(chance 0.200)" in result.stdout
-    assert "vssl evaluate first protocol=linear-probe label=kind" in result.stdout
+    assert "vssl evaluate first protocol=linear-probe@tiny label=kind" in result.stdout
     assert "train: 2/2" in result.stderr
     again = json.loads(run("pretrain", *RTT, "out=first", "--json", "--quiet").stdout)
     assert again["cost"]["steps"] == 2
@@ -91,7 +91,7 @@ def test_pretrain_and_evaluate(run: Any, tmp_path: Path) -> None:
     words = ["protocol=knn@tiny", "label=kind", "device=cpu", "loader.workers=0", "loader.cache=never"]
     result = run("evaluate", "first", *words)
     assert result.exit_code == 0, result.output
-    assert "knn@tiny of rtt@tiny on fake-videos, label kind: 24 test videos" in result.stdout
+    assert "knn@tiny of rtt@tiny on fake, label kind: 24 test videos" in result.stdout
     assert any(line.startswith("top1 *") for line in result.stdout.splitlines())
     record = json.loads(run("evaluate", "first", *words, "-q", "--json").stdout)
     assert record["kind"] == "transfer"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,7 +61,9 @@ def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, quiet: b
     if as_json:
         print_json(run.record)
     else:
-        _print_record(run.folder, run.record, labels=list(planned.dataset.labels()))
+        probes = [entry.spec for entry in registry.entries("protocols") if entry.spec.name == "linear-probe"]
+        recipes = [recipe for spec in probes for recipe in spec.recipes]
+        _print_record(run.folder, run.record, labels=list(planned.dataset.labels()), probe_recipes=recipes)
 
 
 def _plan(planned: PlannedPretrain) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _print_plan(plan: Mapping[str, Any], *, whole: bool) -> None:
         console.print(to_yaml(config), soft_wrap=True)
 
 
-def _print_record(folder: Path, record: Mapping[str, Any], labels: list[str]) -> None:
+def _print_record(folder: Path, record: Mapping[str, Any], labels: list[str], probe_recipes: Collection[str]) -> None:
     console = output()
     cost = record["cost"]
     console.print(f"done    {folder}", style="bold", soft_wrap=True)
@@ -119,4 +121,7 @@ def _print_record(folder: Path, record: Mapping[str, Any], labels: list[str]) ->
     if record["unreadable"]:
         console.print(f"        {len(record['unreadable'])} unreadable videos, named in record.json", style="yellow")
     label = f" label={labels[0]}" if labels else ""
-    console.print(f"next    vssl evaluate {folder} protocol=linear-probe{label}", soft_wrap=True)
+    # What was trained on small clips is measured on small clips.
+    recipe = record["components"]["task"]["recipe"]
+    probe = f"linear-probe@{recipe}" if recipe in probe_recipes else "linear-probe"
+    console.print(f"next    vssl evaluate {folder} protocol={probe}{label}", soft_wrap=True)
