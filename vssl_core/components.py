@@ -102,6 +102,7 @@ class Resolved:
         recipe: name of the recipe under the options, or ``""``.
         options: every option with its value, as plain JSON.
         entry: what was offered, and by whom.
+        inner: the components that options name (declared by ``option(..., component=KIND)``), by option.
     """
 
     kind: str
@@ -109,6 +110,7 @@ class Resolved:
     recipe: str
     options: dict[str, Any]
     entry: Entry
+    inner: Mapping[str, Resolved] = dataclasses.field(default_factory=dict)
 
     @property
     def spec(self) -> Spec:

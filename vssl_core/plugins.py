@@ -161,7 +161,12 @@ class Registry:
         reference = Reference.parse(value, where=where)
         instance = self._configure(kind, reference, where)
         options = {} if instance is None else to_plain(instance)
-        return Resolved(kind, reference.name, reference.recipe, options, self.entry(kind, reference.name))
+        inner = {
+            field.name: self.resolve(field.metadata["component"], options[field.name], where=f"{where}.{field.name}")
+            for field in (dataclasses.fields(instance) if instance is not None else ())
+            if field.metadata.get("component")
+        }
+        return Resolved(kind, reference.name, reference.recipe, options, self.entry(kind, reference.name), inner)
 
     def build(self, kind: str, value: object, *args: Any, **options: Any) -> Any:
         """Resolve, load and call a component's target: ``Target(*args, **all_options)``.

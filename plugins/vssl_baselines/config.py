@@ -19,7 +19,11 @@ class RandomInitConfig:
 class RandomLabelsConfig:
     """The placebo of another task."""
 
-    of: Any = option("pace", "the task whose targets are permuted: NAME[@RECIPE] or a mapping with name and options")
+    of: Any = option(
+        "pace",
+        "the task whose targets are permuted: NAME[@RECIPE] or a mapping with name and options",
+        component="tasks",
+    )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -43,5 +47,5 @@ class MotionEnergyConfig:
 class SupervisedConfig(ClipOptions):
     """Training on labels."""
 
-    head: Any = option("linear", "head and its options")
+    head: Any = option("linear", "head and its options", component="heads")
     label_smoothing: float = option(0.0, "part of the target spread over all classes", minimum=0.0, maximum=0.99)

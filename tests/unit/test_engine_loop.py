@@ -79,8 +79,11 @@ def make_task() -> Numbers:
     return Numbers()
 
 
-def options(total: int, folder: Path | None = None, every_s: float = 1e9, **optim: Any) -> TrainOptions:
+def options(
+    total: int, folder: Path | None = None, every_s: float = 1e9, run_id: str = "run-a", **optim: Any
+) -> TrainOptions:
     return TrainOptions(
+        run_id=run_id,
         total_steps=total,
         optim=OptimConfig(lr=1e-2, **optim),
         device=CPU,
@@ -129,6 +132,12 @@ def test_damaged_checkpoint_says_so(tmp_path: Path) -> None:
     (tmp_path / "step-00000003" / "optim.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="step-00000003 cannot be loaded"):
         train(make_task(), Source(), options(5, tmp_path))
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    train(make_task(), Source(), options(3, tmp_path))
+    with pytest.raises(CheckpointError, match=r"is of run 'run-a', this run is 'run-b'.*delete"):
+        train(make_task(), Source(), options(5, tmp_path, run_id="run-b"))
 
 
 def test_not_finite_stops_with_advice_and_keeps_the_good_checkpoint(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ RECIPE = ClipRecipe(frames=4, stride=2, clips=2, size=16)
 
 
 def make_context(
-    folder: Path, dataset: Any = None, *, label: str = "kind", max_bad: float = 0.5, **options: Any
+    folder: Path, dataset: Any = None, *, label: str = "kind", max_bad: float = 0.5, source: str = "", **options: Any
 ) -> Context:
     torch.manual_seed(0)
     return Context(
@@ -37,11 +37,19 @@ def make_context(
         loader=LoaderConfig(workers=0, cache="never", max_bad=max_bad),
         work_dir=folder,
         store=FeatureStore(folder / "features"),
+        source=source,
     )
 
 
 def _score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     return {"top1": top1(predictions, labels)}
+
+
+def test_encoders_of_equal_weights_share_no_features(tmp_path: Path) -> None:
+    """An input mode has no weights, so two encoders may have one hash."""
+    for source in ("run-a", "run-b", "run-a"):
+        make_context(tmp_path, source=source).features("val", RECIPE)
+    assert len(list((tmp_path / "features").glob("*.safetensors"))) == 2
 
 
 def test_train_is_fit_and_val_in_one_order(tmp_path: Path) -> None:

@@ -27,12 +27,14 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Sequence[Any] | None = None,
+    component: str = "",
 ) -> Any:
     """A documented field of a config dataclass; ``compose`` enforces the bounds and choices.
 
-    A list or dict default is copied for every instance.
+    A list or dict default is copied for every instance. ``component`` names the kind of a field that holds another
+    component (``"tasks"``, ``"heads"``): what that one resolves to decides the ``run_id`` too, however it is spelt.
     """
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices, "component": component}
     if isinstance(default, (list, dict)):
         kind = type(default)
         return dataclasses.field(default_factory=lambda: kind(default), metadata=metadata)

@@ -51,12 +51,13 @@ def _unflatten_optimizer(tensors: Mapping[str, Tensor], rest: Mapping[str, Any])
 
 
 def save_checkpoint(
-    folder: Path, step: int, task: nn.Module, optimizer: torch.optim.Optimizer, extra: Mapping[str, Any]
+    folder: Path, run_id: str, step: int, task: nn.Module, optimizer: torch.optim.Optimizer, extra: Mapping[str, Any]
 ) -> Path:
     """Write ``folder/step-NNNNNNNN`` whole or not at all, and remove all but the newest two.
 
     Args:
         folder: the run's checkpoint folder.
+        run_id: whose checkpoint it is.
         step: optimiser steps done.
         task: its ``state_dict`` holds all that training changed.
         optimizer: its state, tensors and numbers.
@@ -67,7 +68,7 @@ def save_checkpoint(
     with atomic_folder(path) as temporary:
         save_file(_plain(task.state_dict()), temporary / "model.safetensors")
         save_file(tensors, temporary / "optim.safetensors")
-        state = {"step": step, "optim": rest, "extra": dict(extra)}
+        state = {"run_id": run_id, "step": step, "optim": rest, "extra": dict(extra)}
         (temporary / "state.json").write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
     for old in sorted(folder.glob("step-*"))[:-_KEEP]:
         shutil.rmtree(old, ignore_errors=True)
@@ -80,21 +81,27 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
-def load_checkpoint(path: Path, task: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
-    """Bring task and optimiser to a checkpoint; returns the steps done and the ``extra`` that was saved.
+def load_checkpoint(path: Path, task: nn.Module, optimizer: torch.optim.Optimizer, run_id: str) -> dict[str, Any]:
+    """Bring task and optimiser to a checkpoint; returns the ``extra`` that was saved.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or of another model.
+        CheckpointError: the checkpoint is damaged, or of another run.
     """
+    state = read_json(path / "state.json")
+    owner = state.get("run_id")
+    if owner != run_id:
+        raise CheckpointError(
+            f"checkpoint {path} is of run {owner!r}, this run is {run_id!r}: another task, option, budget or seed; "
+            f"give another folder, or delete {path.parent} to start this run there"
+        )
     try:
-        state = read_json(path / "state.json")
         task.load_state_dict(load_file(path / "model.safetensors"))
         optimizer.load_state_dict(_unflatten_optimizer(load_file(path / "optim.safetensors"), state["optim"]))
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"checkpoint {path} cannot be loaded: {error}; delete that folder to go on from the one before it"
         ) from error
-    return int(state["step"]), dict(state["extra"])
+    return dict(state["extra"])
 
 
 def weights_sha(module: nn.Module) -> str:

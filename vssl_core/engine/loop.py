@@ -47,13 +47,14 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
-    """What the loop needs to know besides the task and its data."""
+    """What the loop needs to know besides the task and its data; checkpoints of another ``run_id`` are refused."""
 
     total_steps: int
     optim: OptimConfig
     device: torch.device
     precision: Precision
     seed: int
+    run_id: str = ""
     checkpoints: Path | None = None
     checkpoint_every_s: float = 60.0
     log_every: int = 10
@@ -151,7 +152,7 @@ def train(
 
     newest = latest_checkpoint(options.checkpoints) if options.checkpoints else None
     if newest is not None:
-        _, extra = load_checkpoint(newest, task, optimizer)
+        extra = load_checkpoint(newest, task, optimizer, options.run_id)
         cost = TrainCost(**extra["cost"])
         source.restore(extra["source"])
         scaler.load_state_dict(extra["scaler"])
@@ -168,7 +169,7 @@ def train(
                 "last": cost.last,
             }
             extra = {"cost": state, "source": dict(source.state()), "scaler": scaler.state_dict()}
-            save_checkpoint(options.checkpoints, cost.steps, task, optimizer, extra)
+            save_checkpoint(options.checkpoints, options.run_id, cost.steps, task, optimizer, extra)
 
     accumulate = options.optim.accumulate
     batches = source.batches(start_step * accumulate, total * accumulate)

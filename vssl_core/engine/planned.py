@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["PlannedPretrain", "check_pair", "plan_pretrain", "steps_of"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedPretrain:
-    """What a pretraining run will be; making it decodes nothing."""
+    """What a pretraining run will be; making it decodes nothing. ``config`` has its number format settled."""
 
     config: PretrainConfig
     task: Resolved
@@ -91,6 +91,11 @@ def plan_pretrain(config: PretrainConfig, registry: Registry) -> PlannedPretrain
     # Only a budget in epochs has to know how many videos there are, which may mean indexing them.
     n_videos = len(_fit_videos(dataset)) if config.epochs and task.spec.trains else 0
     steps = steps_of(config, task, n_videos)
+    if task.spec.trains and config.precision == "auto":
+        # Like a budget in epochs, it is settled once: a number format decides numbers, so it is part of the run_id.
+        from vssl_core.engine.precision import pick_device, pick_precision
+
+        config = replace(config, precision=pick_precision("auto", pick_device(config.device)).name)
     identity = pretrain_identity(config, task, backbone, data, fingerprint, steps)
     words = (
         task.reference,

@@ -22,6 +22,7 @@ from vssl_core.engine.measure import count_parameters, flops_per_clip
 from vssl_core.engine.planned import PlannedPretrain, plan_pretrain
 from vssl_core.engine.precision import pick_device, pick_precision
 from vssl_core.engine.source import TaskSource, open_task_source
+from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry
 from vssl_core.store.environment import environment
 from vssl_core.store.records import SCHEMA, component_record, error_record, now, write_record
@@ -142,6 +143,7 @@ def _train(
                 device=device,
                 precision=pick_precision(config.precision, device),
                 seed=config.seed,
+                run_id=planned.run_id,
                 checkpoints=folder.checkpoints,
                 checkpoint_every_s=config.checkpoint_every_s,
                 log_every=config.log_every,
@@ -154,6 +156,23 @@ def _train(
         record["unreadable"] = source.unreadable()
         record["cost"] |= {"frames_decoded": source.frames_decoded, "cache_s": round(source.cache_s, 3)}
     return cost
+
+
+def _finished(folder: RunFolder, planned: PlannedPretrain) -> Mapping[str, Any] | None:
+    """Return the record if this very run is finished already.
+
+    Raises:
+        ConfigError: the folder holds another finished run, which would be overwritten.
+    """
+    record = folder.read_record()
+    if record is None or record["status"] != "done":
+        return None
+    if record["run_id"] != planned.run_id:
+        raise ConfigError(
+            f"{folder.path} holds the finished run {record['run_id']}, and this is {planned.run_id}; give another out, "
+            "or delete that folder"
+        )
+    return record if folder.encoder_info.exists() else None
 
 
 def run_pretrain(
@@ -169,14 +188,10 @@ def run_pretrain(
         KeyboardInterrupt: after a checkpoint was written.
     """
     planned = plan_pretrain(config, registry)
+    config = planned.config
     folder = RunFolder(planned.folder)
-    done = folder.read_record()
-    if (
-        done is not None
-        and done["status"] == "done"
-        and done["run_id"] == planned.run_id
-        and folder.encoder_info.exists()
-    ):
+    done = _finished(folder, planned)
+    if done is not None:
         return Run(folder.path, done)
 
     device = pick_device(config.device)

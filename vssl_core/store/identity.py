@@ -27,8 +27,16 @@ def identity_hash(identity: Mapping[str, Any]) -> str:
 
 
 def component_identity(resolved: Resolved) -> dict[str, Any]:
-    """Return name, version and complete options: the recipe's name is left out, its options are in."""
-    return {"name": resolved.name, "version": resolved.version, "options": resolved.options}
+    """Return name, version and complete options: the recipe's name is left out, its options are in.
+
+    Components inside it (the task of a placebo, the head of a classifier) stand under ``inner`` as what they resolve
+    to, so that a new version of one of them is a new run, and another spelling is not.
+    """
+    options = {name: value for name, value in resolved.options.items() if name not in resolved.inner}
+    identity: dict[str, Any] = {"name": resolved.name, "version": resolved.version, "options": options}
+    if resolved.inner:
+        identity["inner"] = {name: component_identity(inner) for name, inner in resolved.inner.items()}
+    return identity
 
 
 def _optim(config: OptimConfig) -> dict[str, Any]:

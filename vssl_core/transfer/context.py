@@ -58,6 +58,7 @@ class Context:
         loader: how videos are read.
         work_dir: folder for whatever the protocol writes.
         store: where features are kept.
+        source: run_id of the pretraining that the encoder is from; features are kept under it.
         progress: called as ``progress(phase, done, total, metrics)``.
 
     Attributes:
@@ -82,6 +83,7 @@ class Context:
         loader: LoaderConfig,
         work_dir: Path,
         store: FeatureStore,
+        source: str = "",
         progress: Progress | None = None,
     ) -> None:
         if "test" not in dataset.splits():
@@ -97,6 +99,7 @@ class Context:
         self.unreadable: list[dict[str, str]] = []
         self.recipes: list[dict[str, Any]] = []
         self._dataset = dataset
+        self._source = source
         self._batch_size, self._loader, self._store, self._progress = batch_size, loader, store, progress
         self._videos = {**fit_val(dataset), "test": list(dataset.videos("test"))}
         self._labels = _labels_by_index(dataset, label)
@@ -253,6 +256,8 @@ class Context:
         read = effective_recipe(recipe, self.encoder.sampling)  # type: ignore[arg-type]
         videos = self._videos[split]
         key = {
+            # Weights alone do not tell encoders apart: an input mode has none, and neither have floors.
+            "encoder": self._source,
             "weights": self.weights_sha,
             "data": self._dataset.fingerprint(),
             "split": split,

@@ -14,10 +14,12 @@ from vssl_core.config.schema import LoaderConfig, OptimConfig
 from vssl_core.contracts import Batch, FitResult, Reader, Targets, Video
 from vssl_core.data.cache import CachedReader, Picture
 from vssl_core.data.loader import Loader, Quarantine
+from vssl_core.engine.checkpoint import weights_sha
 from vssl_core.engine.loop import Progress, TrainOptions, to_device, train
 from vssl_core.engine.precision import pick_precision
 from vssl_core.engine.source import planned_sizes
 from vssl_core.errors import ConfigError
+from vssl_core.store.identity import identity_hash
 
 __all__ = ["fit_module"]
 
@@ -101,6 +103,8 @@ def fit_module(
         for part in ("fit", "val")
     }
     try:
+        decides = {"steps": steps, "batch_size": batch_size, "optim": dict(optim), "seed": seed}
+        run_id = f"fit-{identity_hash({**decides, 'start': weights_sha(module)})[:12]}"
         module.setup(len(videos["fit"]), steps)
         module.to(device)
         options = TrainOptions(
@@ -109,6 +113,7 @@ def fit_module(
             device=device,
             precision=pick_precision("auto", device),
             seed=seed,
+            run_id=run_id,
             checkpoints=checkpoints,
         )
         cost = train(module, _LabelledSource(loaders["fit"]), options, progress=progress)
