@@ -10,6 +10,10 @@ the batch, all of them together, so that their frequencies stay and their tie to
 drawn from ``batch.seeds`` and so is a function of the batch. A sample keeps its own target with probability 1/B; a
 batch of one keeps it always.
 
+Tasks that also learn from something other than their targets, such as which clips come from one video, would go on
+learning it: they say so by an attribute ``supervised_by_targets = False`` (tasks without it are taken to learn from
+their targets alone) and are refused, as are tasks without targets.
+
 ``evaluate`` permutes too: it shows what the placebo is asked, and that it stays at the task's ``chance``.
 """
 
@@ -49,7 +53,8 @@ class RandomLabels(nn.Module):
     """Trains another task on its own targets, permuted within the batch.
 
     Raises:
-        ConfigError: ``of`` makes no targets of its own: there is nothing to permute.
+        ConfigError: ``of`` makes no targets of its own, so that there is nothing to permute, or learns from more than
+            its targets.
     """
 
     def __init__(self, backbone: nn.Module, *, build: Build, of: Any = "pace") -> None:
@@ -64,6 +69,11 @@ class RandomLabels(nn.Module):
             raise ConfigError(f"task.of={of!r} cannot be the task of random-labels: {error} ({advice})") from error
         if not has_targets or isinstance(self.inner, RandomLabels):
             raise ConfigError(f"task.of={of!r} makes no targets of its own that could be permuted: {advice}")
+        if not getattr(self.inner, "supervised_by_targets", True):
+            raise ConfigError(
+                f"task.of={of!r} learns from more than its targets (its supervised_by_targets is False), and permuting "
+                f"them would leave the rest to be learnt: {advice}, or turn its other loss off"
+            )
         self.chance: float | None = self.inner.chance
 
     def setup(self, n_videos: int, total_steps: int) -> None:

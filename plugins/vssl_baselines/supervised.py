@@ -3,6 +3,9 @@
 Not from a paper. One clip a video is drawn at a uniform start, augmented as a clip, and classified by a head on the
 features. With ``frames=1`` it is the one-frame network: what it reaches is what single frames give away. Its encoder
 then insists on one frame a video in transfer too, so that no protocol shows it motion.
+
+``chance``, which its accuracy on held-out videos stands beside, is 1/C: a task is told how many classes there are, not
+how often each occurs. On unbalanced classes a constant answer reaches more; the chance of transfer protocols counts it.
 """
 
 from __future__ import annotations

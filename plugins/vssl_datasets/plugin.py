@@ -29,7 +29,7 @@ def vssl_datasets() -> Iterable[Spec]:
         name="toy-motion",
         target="vssl_datasets.toy_sets:ToyMotion",
         config="vssl_datasets.config:ToyMotion",
-        summary="8 motions that no single frame gives away, 5 textures; 2,000 videos of 32 frames, made on first use",
+        summary="8 motions that no single frame gives away, 4 textures; 2,000 videos of 32 frames, made on first use",
     )
     yield Spec(
         name="toy-physics",

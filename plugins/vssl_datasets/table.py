@@ -150,6 +150,11 @@ class TableDataset(ABC):
         """Return a reader that decodes from the files."""
         return FileReader(self._index)
 
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Return how the files came to be, for records; nothing is known of files that were there already."""
+        return {}
+
     def fingerprint(self) -> str:
         """Return a hash over every row's path, content, split, group and labels; the root does not count."""
         digest = hashlib.blake2b(digest_size=16)

@@ -7,13 +7,22 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from vssl_core.data.home import home
 from vssl_core.data.progress import shown_progress
 from vssl_core.errors import ConfigError, DataError
 from vssl_datasets.table import Row, TableDataset
-from vssl_datasets.toy.generate import TOY_MOTION, TOY_PHYSICS, ToySetError, ToySpec, ensure, generator_hash
+from vssl_datasets.toy.generate import (
+    TOY_MOTION,
+    TOY_PHYSICS,
+    ToySetError,
+    ToySpec,
+    ensure,
+    folder_name,
+    generator_hash,
+)
 
 __all__ = ["ToyMotion", "ToyPhysics"]
 
@@ -34,6 +43,23 @@ class _ToySet(TableDataset):
         told = json.dumps([self._spec.to_dict(), generator_hash(self._spec)], sort_keys=True)
         return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Which generator makes the videos, and, once they are made, which encoder wrote these very files.
+
+        Keys ``generator`` (name and version), ``generator_hash`` (SHA-256), ``codec``, ``av``, ``libavcodec``. The
+        encoder is no part of ``fingerprint``: two versions of it may write other bytes for the same set.
+        """
+        told = {
+            "generator": f"{self._spec.name} {self._spec.version}",
+            "generator_hash": generator_hash(self._spec),
+        }
+        written = home() / "toy" / folder_name(self._spec) / "spec.json"
+        if not written.is_file():
+            return told
+        encoder = json.loads(written.read_text(encoding="utf-8"))["encoder"]
+        return told | {name: str(encoder[name]) for name in ("codec", "av", "libavcodec")}
+
     def _list(self) -> tuple[Path, list[Row]]:
         workers = min(4, os.cpu_count() or 1)
         try:
@@ -51,7 +77,7 @@ class _ToySet(TableDataset):
 
 
 class ToyMotion(_ToySet):
-    """Labels ``motion`` (8 classes) and ``appearance`` (5); see ``config.ToyMotion`` for the options."""
+    """Labels ``motion`` (8 classes) and ``appearance`` (4); see ``config.ToyMotion`` for the options."""
 
     def __init__(self, *, n_train: int = 0, n_test: int = 0) -> None:
         super().__init__(TOY_MOTION, n_train, n_test)

@@ -1,13 +1,16 @@
-"""What protocols on frozen features share: class labels, clip averages, standardising."""
+"""What protocols on frozen features share: class labels and their scores, clip averages, standardising."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from vssl_core.contracts import FeatureSet, TransferContext
 from vssl_core.errors import ConfigError, DataError
+from vssl_core.transfer.metrics import class_mean, constant_top1, top1
 
-__all__ = ["Standardiser", "class_names", "labelled", "video_features"]
+__all__ = ["Standardiser", "class_names", "class_scores", "labelled", "video_features"]
 
 
 def class_names(context: TransferContext, protocol: str) -> tuple[str, ...]:
@@ -39,6 +42,25 @@ def labelled(context: TransferContext, split: str, features: FeatureSet) -> tupl
     if not len(features.rows):
         raise DataError(f"none of the {features.n_videos} videos of {split!r} can be read as the protocol asks")
     return video_features(features), context.targets(split).values[features.rows]
+
+
+def class_scores(context: TransferContext) -> Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]:
+    """Return the ``score`` of predicted classes: ``top1``, ``mean_class_accuracy`` and ``constant``, per video.
+
+    ``constant`` is what always answering the most frequent training class scores, the chance level of ``top1``; an
+    unreadable video is a wrong answer for it too. Test labels enter it once predictions are made, and it decides
+    nothing.
+    """
+    train = context.targets("train").values
+
+    def score(predictions: np.ndarray, labels: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {
+            "top1": top1(predictions, labels),
+            "mean_class_accuracy": class_mean(predictions, labels),
+            "constant": constant_top1(train, labels),
+        }
+
+    return score
 
 
 class Standardiser:

@@ -3,7 +3,8 @@
 Weighted vote of Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination (arXiv 1805.01978,
 section 3.4): a neighbour of cosine s votes with exp(s / 0.07). Deviations: k is chosen on the validation split instead
 of being 200, and features are standardised before the cosine is taken (``standardise``), without which features that
-are all positive point the same way. Gallery of the choice: the fit videos; of the test: all of train.
+are all positive point the same way. Gallery of the choice: the fit videos; of the test: all of train. Chance of
+``top1`` is what always answering the most frequent training class reaches.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 
 from vssl_core.contracts import ClipRecipe, FeatureSet, Metric, TransferContext
 from vssl_core.errors import ConfigError
-from vssl_core.transfer.metrics import class_mean, top1
+from vssl_core.transfer.metrics import constant_top1
 from vssl_protocols.cosine import nearest, unit
-from vssl_protocols.frozen import Standardiser, class_names, labelled, video_features
+from vssl_protocols.frozen import Standardiser, class_names, class_scores, labelled, video_features
 
 __all__ = ["NearestNeighbours", "vote"]
 
@@ -88,15 +89,13 @@ class NearestNeighbours:
             rows, cosines = nearest(unit(scale(video_features(features))), gallery, k)
             return vote(train_y[rows], cosines, n_classes, self.temperature)
 
-        found = context.evaluate_once("test", self.recipe, predict, _score)
-        chance, n = 1 / n_classes, len(found["top1"].values)
+        found = context.evaluate_once("test", self.recipe, predict, class_scores(context))
+        chance, n = found["constant"].values.mean(), len(found["top1"].values)
         return [
             Metric(name="top1", value=found["top1"].values.mean(), n=n, chance=chance, primary=True),
-            Metric(name="mean_class_accuracy", value=found["mean_class_accuracy"].values.mean(), n=n, chance=chance),
-            Metric(name="val_top1", value=scores[best], n=len(val_y), chance=chance),
+            Metric(
+                name="mean_class_accuracy", value=found["mean_class_accuracy"].values.mean(), n=n, chance=1 / n_classes
+            ),
+            Metric(name="val_top1", value=scores[best], n=len(val_y), chance=constant_top1(fit_y, val_y).mean()),
             Metric(name="val_k", value=float(k), n=len(val_y), unit="neighbours"),
         ]
-
-
-def _score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    return {"top1": top1(predictions, labels), "mean_class_accuracy": class_mean(predictions, labels)}

@@ -3,18 +3,16 @@
 Video features are the mean of the pooled features over evenly spread clips, standardised; the classifier is a
 multinomial logistic regression solved to convergence, so that there is neither a learning rate nor an epoch to choose.
 Its strength is chosen on the validation videos, which are cut from train by group, and it is then fitted on train as a
-whole. The test split is read once; a video that cannot be read is a wrong answer.
+whole. The test split is read once; a video that cannot be read is a wrong answer. Chance of ``top1`` is what always
+answering the most frequent training class reaches, 1/C where classes are balanced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from vssl_core.contracts import ClipRecipe, Metric, TransferContext
-from vssl_core.transfer.metrics import class_mean, top1
-from vssl_protocols.frozen import class_names
+from vssl_protocols.frozen import class_names, class_scores
 from vssl_protocols.logistic import fit_probe
 
 __all__ = ["LinearProbe"]
@@ -47,17 +45,15 @@ class LinearProbe:
         Raises:
             ConfigError: the label has no single class a video.
         """
-        classes = class_names(context, "linear-probe")
+        n_classes = len(class_names(context, "linear-probe"))
         probe = fit_probe(context, self.recipe, self.strengths, self.standardise)
-        found = context.evaluate_once("test", self.recipe, probe, _score)
-        chance, n = 1 / len(classes), len(found["top1"].values)
+        found = context.evaluate_once("test", self.recipe, probe, class_scores(context))
+        chance, n = found["constant"].values.mean(), len(found["top1"].values)
         return [
             Metric(name="top1", value=found["top1"].values.mean(), n=n, chance=chance, primary=True),
-            Metric(name="mean_class_accuracy", value=found["mean_class_accuracy"].values.mean(), n=n, chance=chance),
-            Metric(name="val_top1", value=probe.val_accuracy, n=probe.n_val, chance=chance),
+            Metric(
+                name="mean_class_accuracy", value=found["mean_class_accuracy"].values.mean(), n=n, chance=1 / n_classes
+            ),
+            Metric(name="val_top1", value=probe.val_accuracy, n=probe.n_val, chance=probe.val_chance),
             Metric(name="val_strength", value=probe.strength, n=probe.n_val, unit="C"),
         ]
-
-
-def _score(predictions: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    return {"top1": top1(predictions, labels), "mean_class_accuracy": class_mean(predictions, labels)}

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from vssl_core.contracts import ClipRecipe, FeatureSet, TransferContext
 from vssl_core.errors import ConfigError, TrainingError
+from vssl_core.transfer.metrics import constant_top1
 from vssl_protocols.frozen import Standardiser, labelled, video_features
 
 __all__ = ["Probe", "fit_probe"]
@@ -28,6 +29,7 @@ class Probe:
     Attributes:
         strength: the chosen inverse L2 strength C.
         val_accuracy: on the validation split, of the fit that was made without it.
+        val_chance: what the most frequent class of ``fit`` reaches on the validation split.
         n_val: videos of the validation split that could be read.
     """
 
@@ -37,6 +39,7 @@ class Probe:
     classes: np.ndarray
     strength: float
     val_accuracy: float
+    val_chance: float
     n_val: int
 
     def __call__(self, features: FeatureSet) -> np.ndarray:
@@ -74,7 +77,8 @@ def fit_probe(context: TransferContext, recipe: ClipRecipe, strengths: Sequence[
     scale = Standardiser(train_x, active=standardise)
     # The path up to the chosen strength starts each fit near its end.
     *_, (weights, bias, classes) = _path(scale(train_x), train_y, candidates[: best + 1])
-    return Probe(scale, weights, bias, classes, candidates[best], scores[best], len(val_y))
+    val_chance = float(constant_top1(fit_y, val_y).mean())
+    return Probe(scale, weights, bias, classes, candidates[best], scores[best], val_chance, len(val_y))
 
 
 def _path(

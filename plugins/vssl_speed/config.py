@@ -23,7 +23,8 @@ class RttConfig(ClipOptions):
     )
     transforms: list[str] = option(
         ["speed-1", "speed-2", "speed-4", "speed-8", "periodic", "random", "warp"],
-        "the classes: speed-K (K times the stride), random, periodic, warp, palindrome, reversed, each also with -K",
+        "the classes: speed-K (K times the stride), random, periodic, warp, palindrome, reversed, each also with -K; "
+        "palindrome needs K times the stride of 2 or more",
     )
 
 

@@ -6,7 +6,8 @@ arXiv 2008.05861. Official code: https://github.com/laura-wang/video-pace.
 Implemented: every rate-th frame is read, the rate is drawn among 1..``rates``, and a linear classifier on the pooled
 features names it (section 3.2). Optionally the contrastive terms of section 3.3, which the official code does not hold:
 ``content``, two clips of one video attract whatever their rates, or ``rate``, clips of one rate attract whatever their
-videos. They are off by default, as in the official code.
+videos. They are off by default, as in the official code. With ``content`` the task has no placebo: which clips are of
+one video is told by the batch, not by targets that could be permuted, and ``supervised_by_targets`` is False.
 
 Where this deviates:
 
@@ -104,7 +105,11 @@ def attraction(embedding: Tensor, group: Tensor, temperature: float) -> Tensor:
 
 
 class Pace(BaseTask):
-    """Classifies the rate at which a clip is played (Wang et al. 2020, sections 3.2 and 3.3)."""
+    """Classifies the rate at which a clip is played (Wang et al. 2020, sections 3.2 and 3.3).
+
+    Attributes:
+        supervised_by_targets: whether permuted targets leave nothing to learn; not with ``contrast="content"``.
+    """
 
     def __init__(
         self,
@@ -134,6 +139,7 @@ class Pace(BaseTask):
         self._augmentation["per_frame_jitter"] = per_frame_jitter
         self.chance = 1 / rates
         self.contrast = contrast
+        self.supervised_by_targets = contrast != "content"
         self.contrast_weight = contrast_weight
         self.temperature = temperature
         dim = backbone.embed_dim

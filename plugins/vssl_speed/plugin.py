@@ -25,7 +25,7 @@ def vssl_tasks() -> Iterable[Spec]:
                 "stride": 1,
                 "size": 32,
                 "read_size": 0,
-                "transforms": ["speed-1", "speed-3", "random", "palindrome", "reversed"],
+                "transforms": ["speed-1", "speed-3", "random", "palindrome-3", "reversed"],
                 "crop_scale": 0.6,
                 "flip": 0.0,
                 "jitter": 0.2,

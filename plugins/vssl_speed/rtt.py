@@ -20,7 +20,11 @@ Where this deviates:
 - For a short video the transformations that fit are drawn (``short_video="fitting"``), as in the official code, which
   lowers the largest speed. The classes then are not equally frequent, and ``chance`` holds where every video is long
   enough.
-- ``palindrome`` and ``reversed`` are not in the paper.
+- Where the largest speed is 2 or less the official code warps otherwise: it takes as many frames of the whole video,
+  at random and in their order. Here steps of 1 to the largest speed are drawn in every case, as it does above 2.
+- ``palindrome`` and ``reversed`` are not in the paper. A palindrome goes there and back by halves, both at one speed;
+  the way back falls between the frames of the way there, so that no frame comes twice and finding two frames alike does
+  not answer it. It therefore needs frames at least 2 apart, and of a set's speeds only those that allow this are drawn.
 """
 
 from __future__ import annotations
@@ -38,7 +42,7 @@ from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ClipError
 from vssl_speed.placement import place
-from vssl_speed.transformations import Transformation, parse
+from vssl_speed.transformations import Transformation, parse, set_speeds
 
 __all__ = ["RecognizeTransformation", "RttPlanner"]
 
@@ -85,17 +89,14 @@ class RttPlanner:
     def _speeds(self, transform: Transformation, n_frames: int) -> list[int]:
         """Speeds at which a class can be shown in a video of ``n_frames``; empty: it does not fit."""
         if transform.kind == "warp":
-            bound = transform.speed or max(self._set_speeds())
+            bound = transform.speed or max(set_speeds(self.transforms))
             return [k for k in range(2, bound + 1) if self._extent(transform, k) <= n_frames]
-        wanted = [transform.speed] if transform.speed else self._set_speeds()
-        return [k for k in wanted if self._extent(transform, k) <= n_frames]
-
-    def _set_speeds(self) -> list[int]:
-        return sorted({t.speed for t in self.transforms if t.kind == "speed"}) or [1]
+        wanted = [transform.speed] if transform.speed else set_speeds(self.transforms)
+        return [k for k in wanted if transform.can_play(self.stride, k) and self._extent(transform, k) <= n_frames]
 
     def _needed(self) -> int:
         """Frames of the shortest video that every class fits, at every speed."""
-        return max(self._extent(t, t.speed or max(self._set_speeds())) for t in self.transforms)
+        return max(self._extent(t, t.speed or max(set_speeds(self.transforms))) for t in self.transforms)
 
 
 class RecognizeTransformation(BaseTask):
@@ -118,7 +119,7 @@ class RecognizeTransformation(BaseTask):
     ) -> None:
         super().__init__(backbone)
         read = read_size or size
-        parsed = parse(transforms, frames)
+        parsed = parse(transforms, frames, stride)
         self._planner = RttPlanner(parsed, frames, stride, (read, read), fit, short_video)
         self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}
         self.chance = 1 / len(parsed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vssl_core.errors import ConfigError, near_names
 
-__all__ = ["KINDS", "Transformation", "parse"]
+__all__ = ["KINDS", "Transformation", "parse", "set_speeds"]
 
 KINDS = ("speed", "random", "periodic", "warp", "palindrome", "reversed")
 
@@ -27,11 +27,16 @@ class Transformation:
     kind: str
     speed: int
 
+    def can_play(self, stride: int, speed: int) -> bool:
+        """Return whether it exists at ``speed``: the way back of ``palindrome`` needs frames between those there."""
+        return self.kind != "palindrome" or speed * stride >= 2
+
     def largest_extent(self, frames: int, stride: int, speed: int) -> int:
         """Return how many frames of a video it covers at most, from the first to the last, at ``speed``."""
         skip = speed * stride
         if self.kind == "palindrome":
-            return (-(-frames // 2) - 1) * skip + 1
+            # With an even number of frames the way back starts up to skip - 1 frames beyond the last one there.
+            return (frames // 2) * skip + frames % 2
         if self.kind == "periodic":
             return (frames - 3) * skip + max(skip - 1, 1) + 1
         return (frames - 1) * skip + 1
@@ -41,6 +46,7 @@ class Transformation:
 
         ``speed`` frames one after another are ``speed * stride`` apart. ``periodic``, ``random`` and ``warp`` are those
         of sjenni/temporal-ssl (PreprocessorVideoSSL.process_train); ``palindrome`` and ``reversed`` are additions.
+        A ``palindrome`` turns in the middle and shows no frame twice, unlike ``periodic`` at a skip of 1.
         """
         skip = speed * stride
         forward = np.arange(frames, dtype=np.int64) * skip
@@ -49,8 +55,9 @@ class Transformation:
         if self.kind == "reversed":
             return forward[::-1].copy()
         if self.kind == "palindrome":
-            half = forward[: -(-frames // 2)]
-            return np.concatenate([half, half[: frames // 2][::-1]])
+            # Were the same frames shown on the way back, finding two alike would answer it, without any motion.
+            half, shift = forward[: -(-frames // 2)], int(rng.integers(1, skip))
+            return np.concatenate([half, half[: frames // 2][::-1] + shift])
         if self.kind == "random":
             while True:
                 order = rng.permutation(frames)
@@ -78,11 +85,17 @@ def _periodic(rng: np.random.Generator, frames: int, skip: int) -> np.ndarray:
     return clip - clip.min()
 
 
-def parse(names: Sequence[str], frames: int) -> tuple[Transformation, ...]:
+def set_speeds(transforms: Sequence[Transformation]) -> list[int]:
+    """Return the speeds of a set, lowest first: those of its ``speed-K``, 1 where there is none."""
+    return sorted({t.speed for t in transforms if t.kind == "speed"}) or [1]
+
+
+def parse(names: Sequence[str], frames: int, stride: int) -> tuple[Transformation, ...]:
     """Read a list such as ``["speed-1", "speed-2", "random", "reversed-2"]``.
 
     Raises:
-        ConfigError: a name is unknown or twice there, there are fewer than two, or ``frames`` is too few for them.
+        ConfigError: a name is unknown or twice there, there are fewer than two, ``frames`` is too few for them, or a
+            ``palindrome`` has no speed at which two frames are more than one apart.
     """
     where = f"task.transforms={list(names)}"
     if len(names) < 2:
@@ -112,4 +125,11 @@ def parse(names: Sequence[str], frames: int) -> tuple[Transformation, ...]:
     slow = [t for t in found if t.kind == "warp" and t.speed == 1]
     if slow or (any(t.kind == "warp" for t in found) and max((t.speed for t in found), default=0) < 2):
         raise ConfigError(f"{where}: warp needs a speed of 2 or more to change between; add speed-2 or write warp-2")
+    for name, transform in zip(names, found, strict=True):
+        speeds = [transform.speed] if transform.speed else set_speeds(found)
+        if not any(transform.can_play(stride, speed) for speed in speeds):
+            raise ConfigError(
+                f"{where}: {name} at speed {speeds[-1]} and task.stride={stride} has no frames between those of the "
+                "way there for the way back; write palindrome-3, or raise task.stride"
+            )
     return tuple(found)

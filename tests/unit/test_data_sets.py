@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,7 @@ def test_folder_of_ones_own_videos_just_works(clips: Path) -> None:
         (2, "trip/day 1/c.mp4", 6),
     ]
     assert dataset.groups("train") == ["a.MOV", "b.mp4", "trip/day 1/c.mp4"]
+    assert dataset.provenance == {}
     read = dataset.reader()(videos[2], [View(np.array([5, 1]), (48, 64))])[0]
     np.testing.assert_array_equal(read, decode_all(root / "trip/day 1/c.mp4")[[5, 1]])
     with pytest.raises(DataError, match=r"data set 'my set' has no split 'test'; it has 'train'\. Put videos"):
@@ -217,6 +219,8 @@ def test_toy_sets_are_made_on_first_use(
     dataset = toy(n_train=10, n_test=5)
     known = dataset.fingerprint()
     assert list(dataset.labels())
+    before = dataset.provenance
+    assert set(before) == {"generator", "generator_hash"}
     assert not fresh_home.exists(), "planning needs no videos"
     videos = {split: dataset.videos(split) for split in dataset.splits()}
     said = capsys.readouterr().err.splitlines()
@@ -225,6 +229,13 @@ def test_toy_sets_are_made_on_first_use(
     assert sum(map(len, videos.values())) == 15
     assert len(videos["test"]) == 5
     again = toy(n_train=10, n_test=5)
+    written = next((fresh_home / "toy").glob("*/spec.json"))
+    encoder = json.loads(written.read_text(encoding="utf-8"))["encoder"]
+    told = {name: encoder[name] for name in ("codec", "av", "libavcodec")}
+    assert again.provenance == {**before, **told}
+    assert before["generator"] == f"{dataset.name} 1"
+    written.write_text(written.read_text(encoding="utf-8").replace(told["libavcodec"], "1.2.3"), encoding="utf-8")
+    assert again.provenance["libavcodec"] == "1.2.3", "the encoder of these files, not of this machine"
     assert again.videos("train") == videos["train"]
     assert capsys.readouterr().err == ""
     assert again.fingerprint() == known != toy(n_train=11, n_test=5).fingerprint()

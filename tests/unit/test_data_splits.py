@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from support.videos import rows
 
 from vssl_core.contracts import Reader, Targets, Video
-from vssl_core.data.splits import check_overlap, cut_validation, fit_val
+from vssl_core.data.splits import check_overlap, check_splits, cut_validation, fit_val
 from vssl_core.errors import DataError
 
 
@@ -24,10 +25,14 @@ class _Set:
         name: str = "set",
         groups: dict[int, str] | None = None,
         hashes: dict[int, str] | None = None,
+        root: str = "",
     ) -> None:
         self.name = name
+        root = root or name
         self._groups, self._hashes = groups or {}, hashes or {}
-        everything = iter(rows(sum(splits.values())))
+        everything = iter(
+            dataclasses.replace(video, source=f"/{root}/{video.video_id}") for video in rows(sum(splits.values()))
+        )
         self._videos = {split: [next(everything) for _ in range(n)] for split, n in splits.items()}
 
     def splits(self) -> Sequence[str]:
@@ -135,9 +140,45 @@ def test_pretraining_on_test_videos_is_an_overlap() -> None:
 
 
 def test_empty_files_are_not_the_same_video() -> None:
-    import dataclasses
-
     hashes: dict[int, Any] = {0: "empty", 6: "empty"}
     dataset = _Set({"train": 6, "test": 4}, hashes=hashes)
     dataset._videos["train"][0] = dataclasses.replace(dataset._videos["train"][0], n_frames=0)
     check_overlap(dataset, dataset.videos("train"), dataset)
+
+
+@pytest.mark.parametrize("alike", [{"root": "set"}, {"hashes": {3: "set-0"}}], ids=["path", "content"])
+def test_groups_count_between_sets_with_any_file_in_common(alike: dict[str, Any]) -> None:
+    """One table read twice, with other label columns, has two fingerprints and the same recordings."""
+    groups = {1: "tape", 7: "tape"}
+    pretrain = _Set({"train": 6, "test": 4}, groups=groups)
+    relabelled = _Set({"train": 6, "test": 4}, name="relabelled", groups=groups, **alike)
+    with pytest.raises(DataError, match=r"1 test videos .*v001\.mp4 and test video v007\.mp4 are both of group 'tape'"):
+        check_overlap(pretrain, pretrain.videos("train"), relabelled)
+    check_overlap(pretrain, [v for v in pretrain.videos("train") if v.index != 1], relabelled)
+
+
+def test_files_that_cannot_be_read_make_no_common_stock() -> None:
+    groups: dict[int, str] = {1: "tape", 7: "tape"}
+    sets = [_Set({"train": 6, "test": 4}, name=name, groups=groups, hashes={0: "absent"}) for name in "ab"]
+    for dataset in sets:
+        dataset._videos["train"][0] = dataclasses.replace(dataset._videos["train"][0], n_frames=0)
+    check_overlap(sets[0], sets[0].videos("train"), sets[1])
+
+
+def test_a_group_that_only_the_pretraining_set_names_counts() -> None:
+    pretrain = _Set({"train": 6, "test": 4}, groups={1: "tape", 7: "tape"})
+    ungrouped = _Set({"train": 6, "test": 4}, name="ungrouped", hashes={7: "set-7"})
+    with pytest.raises(DataError, match=r"v001\.mp4 and test video v007\.mp4 are both of group 'tape'"):
+        check_overlap(pretrain, pretrain.videos("train"), ungrouped)
+
+
+def test_a_set_overlaps_with_itself() -> None:
+    sizes = {"train": 6, "val": 2, "test": 4}
+    check_splits(_Set(sizes))
+    check_splits(_Set({"train": 6}))
+    check_splits(_Set(sizes, groups={0: "a", 1: "a", 6: "b", 7: "b", 8: "c", 9: "c"}, hashes={0: "x", 1: "x"}))
+    for one, other, found in ((1, 9, "test video v009"), (6, 9, "test video v009"), (1, 6, "val video v006")):
+        with pytest.raises(DataError, match=rf"v00{one}\.mp4 and {found}\.mp4 are the same file.*into one split"):
+            check_splits(_Set(sizes, hashes={one: "x", other: "x"}))
+        with pytest.raises(DataError, match=rf"v00{one}\.mp4 and {found}\.mp4 are both of group 'g'"):
+            check_splits(_Set(sizes, groups={one: "g", other: "g"}))

@@ -157,6 +157,27 @@ def test_two_classes_and_one() -> None:
     assert _values(LinearProbe().run(single))["top1"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("protocol", [LinearProbe, NearestNeighbours, TemporalSensitivity])
+def test_chance_is_what_a_constant_answer_reaches(protocol: Any) -> None:
+    given = _given(1.0, n_classes=3, sizes=(120, 42, 198))
+    levels = [metric.chance for metric in protocol().run(given) if metric.name.startswith("top1")]
+    assert levels == pytest.approx([1 / 3] * len(levels))
+    # Class 1 is the most frequent one in training (in fit alone it is class 0), and not in the test split.
+    given.labels = {
+        "fit": np.repeat([0, 1, 2], [55, 50, 15]),
+        "val": np.repeat([0, 1, 2], [8, 26, 8]),
+        "test": np.repeat([0, 1, 2], [98, 60, 40]),
+    }
+    chance = {metric.name: metric.chance for metric in protocol().run(given)}
+    levels = [value for name, value in chance.items() if name.startswith("top1")]
+    assert levels == pytest.approx([60 / 198] * len(levels))
+    if protocol is TemporalSensitivity:
+        assert chance["drop_shuffled"] == 0.0
+    else:
+        assert chance["mean_class_accuracy"] == pytest.approx(1 / 3)
+        assert chance["val_top1"] == pytest.approx(8 / 42)
+
+
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="strengths"):
         LinearProbe(strengths=[0.0]).run(_given(1.0))

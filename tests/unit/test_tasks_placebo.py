@@ -112,6 +112,21 @@ def test_tasks_without_targets_have_no_placebo_of_their_own(of: str) -> None:
         registry().build("tasks", {"name": "random-labels", "of": of}, TinyNet())
 
 
+def test_tasks_that_learn_from_more_than_their_targets_are_refused() -> None:
+    def build(contrast: str) -> Any:
+        of = {"name": "pace", "recipe": "tiny", "contrast": contrast}
+        return registry().build("tasks", {"name": "random-labels", "of": of}, TinyNet())
+
+    with pytest.raises(ConfigError, match=r"'content'.*supervised_by_targets is False.*task.of=pace"):
+        build("content")
+    assert build("rate").inner.contrast == "rate"
+    assert build("none").inner.supervised_by_targets
+    taught_otherwise = Knows(TinyNet())
+    taught_otherwise.supervised_by_targets = False
+    with pytest.raises(ConfigError, match="more than its targets"):
+        placebo_of(taught_otherwise)
+
+
 @pytest.mark.parametrize(("of", "why"), [("supervised@tiny", "given labels"), ("random-init", "is a floor")])
 def test_neither_have_supervised_and_floors(of: str, why: str) -> None:
     with pytest.raises(ConfigError, match=rf"cannot be the task of random-labels.*{why}.*task.of=pace"):

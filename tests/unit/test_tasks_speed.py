@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
-from support.tasks import TinyNet, make_batch, video
+from support.tasks import TinyNet, make_batch, registry, video
 from torch import nn
 
 from vssl_core.contracts import Features
@@ -17,12 +17,12 @@ from vssl_speed.placement import place
 from vssl_speed.rtt import RecognizeTransformation, RttPlanner
 from vssl_speed.transformations import Transformation, parse
 
-TINY = ("speed-1", "speed-3", "random", "palindrome", "reversed")
+TINY = ("speed-1", "speed-3", "random", "palindrome-3", "reversed")
 PAPER = ("speed-1", "speed-2", "speed-4", "speed-8", "periodic", "random", "warp")
 
 
 def rtt(names: tuple[str, ...], frames: int, stride: int = 1, short_video: str = "error") -> RttPlanner:
-    return RttPlanner(parse(names, frames), frames, stride, (32, 32), "short-side-crop", short_video)
+    return RttPlanner(parse(names, frames, stride), frames, stride, (32, 32), "short-side-crop", short_video)
 
 
 def draws(planner: RttPlanner | PacePlanner, n: int, n_frames: int, target: str) -> dict[int, list[np.ndarray]]:
@@ -49,7 +49,7 @@ def test_each_class_shows_its_transformation(names: tuple[str, ...], frames: int
             elif name == "reversed":
                 assert (steps == steps[0]).all() and steps[0] in (-1, -3)
             elif name == "palindrome":
-                assert (clip == clip[::-1]).all() and (np.abs(steps[:3]) == steps[0]).all() and steps[0] in (1, 3)
+                assert (steps[:3] == 3).all() and (steps[4:] == -3).all() and steps[3] in (1, 2)
             elif name == "random":
                 assert sorted(clip - clip.min()) == list(range(frames))
                 assert set(steps) not in ({1}, {-1})
@@ -84,6 +84,52 @@ def test_position_in_the_video_does_not_tell_the_class(planner: RttPlanner | Pac
         assert abs(middle.mean() - everything.mean()) < 5 * error
         # Freely drawn starts would spread the middles of short clips over the whole video.
         assert abs(middle.std() - everything.std()) < 0.15 * everything.std()
+
+
+def test_tiny_rtt_is_told_by_neither_repeats_nor_position() -> None:
+    """No class shows a frame twice, and half a frame apart (extents are odd and even) the middles have one law."""
+    planner = registry().build("tasks", "rtt@tiny", TinyNet()).planner()
+    found = draws(planner, 20_000, 32, "transformation")
+    assert [f"{t.kind}-{t.speed}" for t in planner.transforms] == [
+        "speed-1",
+        "speed-3",
+        "random-1",
+        "palindrome-3",
+        "reversed-0",
+    ]
+    assert len(found) == 5
+    middles = {}
+    for label, clips in found.items():
+        stacked = np.stack(clips)
+        assert (np.diff(np.sort(stacked, axis=1), axis=1) > 0).all(), planner.transforms[label]
+        middles[label] = np.sort((stacked.min(axis=1) + stacked.max(axis=1)) / 2)
+    at = np.arange(9.25, 22, 0.5)
+    shares = {label: np.searchsorted(found, at) / len(found) for label, found in middles.items()}
+    for one in shares.values():
+        for other in shares.values():
+            # A quarter of a class may lie half a frame to either side: 1/4 of 1/11; the rest is the draw.
+            assert np.abs(one - other).max() < 0.25 / 11 + 2 * np.sqrt(2 / 4_000)
+    for label, middle in middles.items():
+        assert abs(middle.mean() - 15.5) < 5 * middle.std() / np.sqrt(len(middle)), label
+
+
+@pytest.mark.parametrize("frames", [4, 7, 8])
+@pytest.mark.parametrize(("stride", "speed"), [(1, 2), (1, 3), (2, 1), (3, 2)])
+def test_a_palindrome_comes_back_between_the_frames_there(frames: int, stride: int, speed: int) -> None:
+    palindrome, rng, skip = Transformation("palindrome", speed), np.random.default_rng(0), stride * speed
+    drawn = [palindrome.draw(rng, frames, stride, speed) for _ in range(200)]
+    there = -(-frames // 2)
+    for clip in drawn:
+        assert len(set(clip)) == frames and clip.min() == 0
+        assert (np.diff(clip[:there]) == skip).all() and (np.diff(clip[there:]) == -skip).all()
+    assert {int(clip[-1]) for clip in drawn} == set(range(1, skip))
+    assert max(int(clip.max()) for clip in drawn) + 1 == palindrome.largest_extent(frames, stride, speed)
+
+
+def test_a_palindrome_takes_those_of_the_sets_speeds_at_which_it_exists() -> None:
+    for stride, first in ((1, {3}), (2, {2, 6})):
+        found = draws(rtt(("speed-1", "speed-3", "palindrome"), 8, stride), 300, 64, "transformation")
+        assert {int(clip[1] - clip[0]) for clip in found[2]} == first
 
 
 def test_place_uses_all_of_the_room() -> None:
@@ -132,6 +178,8 @@ def test_short_videos_get_the_classes_that_fit() -> None:
         (["speed", "random"], "multiple of the stride"),
         (["speed-1", "warp"], "warp needs"),
         (["speed-1", "speed-0"], "unknown transformation"),
+        (["speed-2", "palindrome-1"], "palindrome-1 at speed 1 and task.stride=1 .*write palindrome-3"),
+        (["speed-1", "palindrome"], "palindrome at speed 1 and task.stride=1 .*write palindrome-3"),
     ],
 )
 def test_wrong_sets_are_refused(names: list[str], message: str) -> None:
@@ -142,7 +190,7 @@ def test_wrong_sets_are_refused(names: list[str], message: str) -> None:
 def test_named_speeds_are_kept() -> None:
     found = draws(rtt(("speed-1", "reversed-2", "palindrome-2", "random-2"), 8), 300, 32, "transformation")
     assert {int(step) for clip in found[1] for step in np.diff(clip)} == {-2}
-    assert {int(np.diff(clip)[0]) for clip in found[2]} == {2}
+    assert {tuple(int(step) for step in np.diff(clip)) for clip in found[2]} == {(2, 2, 2, 1, -2, -2, -2)}
     assert all((clip % 2 == clip[0] % 2).all() for clip in found[3])
 
 

@@ -61,6 +61,21 @@ class Leaking(Small):
         return [hashes[0], "fake://3", *hashes[2:]] if split == "test" else [f"other-{h}" for h in hashes]
 
 
+class Repeating(Small):
+    """One of its test videos is of the group of a training video of its own."""
+
+    name = "repeating"
+
+    def fingerprint(self) -> str:
+        return "repeating"
+
+    def content_hashes(self, split: str) -> Sequence[str]:
+        return [f"repeating-{h}" for h in super().content_hashes(split)]
+
+    def groups(self, split: str) -> Sequence[str]:
+        return ["tape", *list(super().groups(split))[1:]]
+
+
 class Unlabelled(Small):
     name = "unlabelled"
 
@@ -85,7 +100,7 @@ class Fakes:
     def vssl_datasets(self) -> list[Spec]:
         return [
             Spec(name=cls.name, target=f"{__name__}:{cls.__name__}", summary="fake")
-            for cls in (Small, Broken, Leaking, Unlabelled)
+            for cls in (Small, Broken, Leaking, Repeating, Unlabelled)
         ]
 
     @hookimpl
@@ -238,6 +253,16 @@ def test_overlap_between_pretraining_and_test_is_an_error(tmp_path: Path, regist
 
 def test_floors_without_training_overlap_with_nothing(run: Path, registry: Registry) -> None:
     assert _transfer(run, registry, data="leaking")["status"] == "done"
+
+
+def test_splits_that_overlap_are_an_error_for_everyone(run: Path, registry: Registry, tmp_path: Path) -> None:
+    """For a floor that saw nothing, and where something else was pretrained on."""
+    with pytest.raises(DataError, match=r"test videos of 'repeating' overlap with its other splits.*group 'tape'"):
+        _transfer(run, registry, data="repeating")
+    task = {"name": "supervised", "frames": 4, "stride": 2, "size": 16}
+    trained = _pretrain(tmp_path / "run", registry, task, label="kind", steps=1, batch_size=4, heldout_batches=0)
+    with pytest.raises(DataError, match="overlap with its other splits"):
+        _transfer(trained, registry, data="repeating")
 
 
 def test_floors_with_their_own_sampling_are_measured(tmp_path: Path, registry: Registry) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from vssl_core.transfer.metrics import class_mean, random_recall_at, recall_at, top1
+from vssl_core.transfer.metrics import class_mean, constant_top1, random_recall_at, recall_at, top1
 
 
 def _answers(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -40,3 +40,13 @@ def test_random_recall_is_that_of_all_drawings(k: int) -> None:
     drawings = [set(drawing) for drawing in combinations(range(6), min(k, 6))]
     expected = [np.mean([any(gallery[row] == label for row in drawing) for drawing in drawings]) for label in labels]
     np.testing.assert_allclose(random_recall_at(gallery, labels, k), expected)
+
+
+def test_a_constant_answer_is_chosen_on_train_and_shared_by_equals() -> None:
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    assert constant_top1(np.array([1, 1, 2]), labels).tolist() == [0, 0, 0, 1, 0, 0]
+    assert constant_top1(np.array([1, 1, 2, 2]), labels).tolist() == [0, 0, 0, 0.5, 0.5, 0.5]
+    # Balanced training labels give 1/C, however the others are spread.
+    assert constant_top1(np.array([2, 1, 0]), labels).mean() == pytest.approx(1 / 3)
+    # A class that no test video has, and one that no training video has.
+    assert constant_top1(np.array([4, 4]), labels).tolist() == [0] * 6

@@ -59,6 +59,9 @@ class Head(Protocol):
 class PretextTask(Protocol):
     """An ``nn.Module`` built as ``Task(backbone, **options)``; teachers stand frozen inside it.
 
+    A task whose loss also uses something besides ``targets`` (which clips are of one video) says
+    ``supervised_by_targets = False``: permuting its targets makes no placebo.
+
     A constructor that names ``build`` among its keywords is handed ``Build``; one that names ``n_classes`` (tasks whose
     Spec says ``needs_labels``) is handed the number of classes.
     """

@@ -1,16 +1,17 @@
-"""Cutting a validation split by group, and refusing overlaps between pretraining and test videos."""
+"""Cutting a validation split by group, and refusing overlaps between splits and between pretraining and test videos."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from vssl_core.contracts import Dataset, Video
 from vssl_core.errors import DataError
 
-__all__ = ["check_overlap", "cut_validation", "fit_val"]
+__all__ = ["check_overlap", "check_splits", "cut_validation", "fit_val"]
 
 
 def cut_validation(
@@ -72,37 +73,114 @@ def fit_val(dataset: Dataset, label: str = "") -> dict[str, list[Video]]:
 def check_overlap(pretrain_dataset: Dataset, pretrain_videos: Sequence[Video], transfer_dataset: Dataset) -> None:
     """Make sure that no pretraining video stands in the test split of the set that it is measured on.
 
-    Files are compared by content; within one set (equal fingerprints) groups are compared too. A set without a test
-    split overlaps with nothing.
+    Files are compared by content. Groups are compared too where the two sets are of one stock: equal fingerprints, or
+    any file in common between their whole listings, by path or by content, whatever labels either reads. A set without
+    a test split overlaps with nothing.
 
     Raises:
         DataError: an overlap; the first three pairs are named.
     """
     if "test" not in transfer_dataset.splits():
         return
-    used = {video.index for video in pretrain_videos}
-    same_set = pretrain_dataset.fingerprint() == transfer_dataset.fingerprint()
-    by_hash: dict[str, str] = {}
-    by_group: dict[str, str] = {}
-    for split in pretrain_dataset.splits():
-        videos = pretrain_dataset.videos(split)
-        hashes, groups = pretrain_dataset.content_hashes(split), pretrain_dataset.groups(split)
-        for video, content, group in zip(videos, hashes, groups, strict=True):
-            if video.index in used:
-                # Unreadable files are often empty, and all empty files are the same.
-                if video.n_frames:
-                    by_hash[content] = video.video_id
-                by_group[group] = video.video_id
-    found = []
-    test = transfer_dataset.videos("test")
-    hashes, groups = transfer_dataset.content_hashes("test"), transfer_dataset.groups("test")
-    for video, content, group in zip(test, hashes, groups, strict=True):
-        if content in by_hash:
-            found.append(f"{by_hash[content]} and test video {video.video_id} are the same file")
-        elif same_set and group in by_group:
-            found.append(f"{by_group[group]} and test video {video.video_id} are both of group {group!r}")
+    listed, theirs = _listing(pretrain_dataset), _listing(transfer_dataset)
+    indices = {video.index for video in pretrain_videos}
+    used = [item for item in listed if item.video.index in indices]
+    same_stock = pretrain_dataset.fingerprint() == transfer_dataset.fingerprint() or _share_files(listed, theirs)
+    # The pretraining set may know a test video under a group that the measured set does not name.
+    known_as = {item.content: item.group for item in listed if item.video.n_frames} if same_stock else {}
+    test = [item for item in theirs if item.split == "test"]
+    found = _overlaps(used, test, by_group=same_stock, known_as=known_as)
     if found:
         raise DataError(
             f"{len(found)} test videos of {transfer_dataset.name!r} overlap with the pretraining videos of "
             f"{pretrain_dataset.name!r}: {'; '.join(found[:3])}. Pretrain on videos that are not in the test split"
         )
+
+
+def check_splits(dataset: Dataset) -> None:
+    """Make sure that a set's splits share neither a file nor a group: test against the rest, ``"val"`` against train.
+
+    Where a set has no ``"val"`` of its own, validation is cut from train by group and cannot share one.
+
+    Raises:
+        DataError: an overlap; the first three pairs are named.
+    """
+    listed = _listing(dataset)
+    by_split = {split: [item for item in listed if item.split == split] for split in dataset.splits()}
+    train, val, test = (by_split.get(split, []) for split in ("train", "val", "test"))
+    compared = (
+        ([*train, *val], test, "what is measured on the test split would have been trained or chosen on"),
+        (train, val, "choices would be made on videos that were trained on"),
+    )
+    for ours, others, why in compared:
+        found = _overlaps(ours, others, by_group=True)
+        if found:
+            raise DataError(
+                f"{len(found)} {others[0].split} videos of {dataset.name!r} overlap with its other splits: "
+                f"{'; '.join(found[:3])}. Put all videos of a group, and all copies of a file, into one split: {why}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One video of a set's listing, with what tells where it comes from."""
+
+    video: Video
+    split: str
+    content: str
+    group: str
+
+
+def _listing(dataset: Dataset) -> list[_Listed]:
+    """Return every video of every split; hashes and groups come with the set's index, nothing is read for it."""
+    return [
+        _Listed(video, split, content, group)
+        for split in dataset.splits()
+        for video, content, group in zip(
+            dataset.videos(split), dataset.content_hashes(split), dataset.groups(split), strict=True
+        )
+    ]
+
+
+def _share_files(ours: Sequence[_Listed], others: Sequence[_Listed]) -> bool:
+    """Return whether any path, or the content of any readable file, stands in both listings."""
+
+    def paths(listed: Sequence[_Listed]) -> set[str]:
+        return {item.video.source for item in listed if item.video.source}
+
+    def contents(listed: Sequence[_Listed]) -> set[str]:
+        return {item.content for item in listed if item.video.n_frames}
+
+    return not (paths(ours).isdisjoint(paths(others)) and contents(ours).isdisjoint(contents(others)))
+
+
+def _overlaps(
+    used: Sequence[_Listed], others: Sequence[_Listed], *, by_group: bool, known_as: Mapping[str, str] | None = None
+) -> list[str]:
+    """Describe each video of ``others`` whose file or group was used.
+
+    Args:
+        used: videos that were seen.
+        others: videos that must not have been.
+        by_group: compare groups too.
+        known_as: further group names of files, by content.
+    """
+    # Unreadable files are often empty, and all empty files are the same.
+    by_content = {item.content: item.video.video_id for item in used if item.video.n_frames}
+    by_name = {item.group: item.video.video_id for item in used if item.group != item.video.video_id}
+    # A video without a known group is one of its own: equal names of two sets do not make such videos one source.
+    lone = {item.group for item in used if item.group == item.video.video_id}
+    found = []
+    for item in others:
+        name = f"{item.split} video {item.video.video_id}"
+        if item.video.n_frames and item.content in by_content:
+            found.append(f"{by_content[item.content]} and {name} are the same file")
+            continue
+        if not by_group:
+            continue
+        also = known_as.get(item.content, item.group) if known_as and item.video.n_frames else item.group
+        for group in (item.group, also):
+            if group in by_name or (group in lone and group != item.video.video_id):
+                found.append(f"{by_name.get(group, group)} and {name} are both of group {group!r}")
+                break
+    return found

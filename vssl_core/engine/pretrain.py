@@ -131,6 +131,7 @@ def _train(
         return TrainCost()
     splits = fit_val(planned.dataset)
     record["data"]["n_videos"] = len(splits["fit"])
+    record["data"]["provenance"] = dict(planned.dataset.provenance)
     with open_task_source(planned, task, splits, progress) as source:
         task.setup(len(splits["fit"]), planned.steps)
         task.to(device)

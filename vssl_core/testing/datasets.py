@@ -60,6 +60,8 @@ def check_dataset(component: Entry | str | Mapping[str, Any], registry: Registry
     prints = (dataset.fingerprint(), dataset.fingerprint(), registry.build("datasets", value).fingerprint())
     expect(isinstance(prints[0], str) and prints[0], f"fingerprint is {prints[0]!r}; expected text")
     expect(len(set(prints)) == 1, f"fingerprint changes: {prints}")
+    words = dict(dataset.provenance)
+    expect(all(isinstance(word, str) for pair in words.items() for word in pair), f"provenance {words} is not text")
 
 
 def _check_video(video: Video, expect: Expect) -> None:

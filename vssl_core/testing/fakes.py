@@ -144,6 +144,11 @@ class FakeDataset:
         """Return a reader that draws the pixels."""
         return FakeReader(self.n_classes)
 
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Return nothing: the pixels are made from the index."""
+        return {}
+
     def fingerprint(self) -> str:
         """Return what the pixels and labels depend on."""
         shape = [(split, len(rows), sum(v.n_frames for v in rows)) for split, rows in self._videos.items()]

@@ -14,7 +14,7 @@ from torch import nn
 from vssl_core.config.compose import save_yaml, to_plain
 from vssl_core.config.schema import TransferConfig
 from vssl_core.contracts import Dataset, Metric, RunInfo, TransferProtocol
-from vssl_core.data.splits import check_overlap, fit_val
+from vssl_core.data.splits import check_overlap, check_splits, fit_val
 from vssl_core.engine.encoders import load_encoder
 from vssl_core.engine.loop import Progress
 from vssl_core.engine.measure import count_parameters, flops_per_clip
@@ -42,7 +42,7 @@ def run_transfer(
     Raises:
         CheckpointError: the run has no finished encoder.
         ConfigError: an option is wrong, or the protocol does not take this label.
-        DataError: pretraining and test videos overlap, or too many videos are unreadable.
+        DataError: pretraining and test videos or the set's own splits overlap, or too many videos are unreadable.
         PluginError: the protocol or the encoder does not keep its contract.
     """
     planned = plan_transfer(config, registry)
@@ -116,6 +116,7 @@ def _measure(
         loader=config.loader,
         work_dir=planned.folder.path / "work",
         store=FeatureStore(planned.source.path / "features"),
+        source=planned.pretrain["run_id"],
         progress=progress,
     )
     classes = context.targets("train").classes
@@ -123,6 +124,7 @@ def _measure(
         "n_train": context.n_videos["train"],
         "n_test": context.n_videos["test"],
         "classes": list(classes),
+        "provenance": dict(planned.dataset.provenance),
     }
     try:
         record["metrics"] = _checked(protocol.run(context), planned.protocol.name)
@@ -137,11 +139,15 @@ def _measure(
 
 
 def _refuse_overlap(planned: PlannedTransfer, registry: Registry) -> None:
-    """Raise where a pretraining video stands in the test split; nothing was seen by floors that are not trained.
+    """Raise where the measured set's splits overlap, or a pretraining video stands in its test split.
+
+    The first concerns everyone, since every protocol fits and chooses on that set; floors that are not trained saw no
+    pretraining video.
 
     Raises:
         DataError: an overlap, or the pretraining set is no longer what it was.
     """
+    check_splits(planned.dataset)
     if not planned.pretrain["trains"]:
         return
     component = planned.pretrain["components"]["data"]

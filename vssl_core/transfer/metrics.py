@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["class_mean", "random_recall_at", "recall_at", "top1"]
+__all__ = ["class_mean", "constant_top1", "random_recall_at", "recall_at", "top1"]
 
 
 def top1(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -26,6 +26,21 @@ def class_mean(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     counts = np.bincount(labels)
     weights = len(labels) / (np.count_nonzero(counts) * counts[labels])
     return top1(predictions, labels) * weights
+
+
+def constant_top1(train_labels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return float64 ``[N]`` whose mean is the accuracy of always answering the most frequent training class.
+
+    That is the chance level of ``top1``: on unbalanced classes a predictor that looks at nothing exceeds 1/C. Of K
+    equally frequent classes each is answered with probability 1/K, so that balanced training labels give 1/C.
+
+    Args:
+        train_labels: int ``[M]``: classes that the constant is chosen on.
+        labels: int ``[N]``: classes that it is measured on.
+    """
+    counts = np.bincount(train_labels, minlength=int(labels.max()) + 1)
+    answered = counts == counts.max()
+    return (answered / answered.sum())[labels].astype(np.float64)
 
 
 def recall_at(ranked: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
