@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vssl_bench.board import Board, make_board
+from vssl_bench.expected import Expected, find_plans
 from vssl_bench.render import NAMED
 from vssl_core.store.records import read_records
-from vssl_core.store.runs import read_json
 
 if TYPE_CHECKING:
     import pandas
@@ -53,6 +53,8 @@ def load_board(
 ) -> Board:
     """Read the records in folders and files and return their board; the title is that of the one suite, if it is one.
 
+    The plans of suites that lie beside the records (``plan.json``) say how many seeds each row should have.
+
     Args:
         places: folders of runs or of records, or single records.
         title: heading of the board.
@@ -67,14 +69,12 @@ def load_board(
     records, problems = read_records(places)
     if run_ids is not None:
         records = [record for record in records if record["run_id"] in run_ids]
-    notes = list(problems)
-    titles = []
-    for place in places:
-        plan = place / "plan.json"
-        if not plan.is_file():
-            continue
-        plain = read_json(plan)
-        titles.append(plain["title"])
-        notes += [f"refused: {refusal['what']}: {refusal['reason']}" for refusal in plain["refused"]]
-    chosen = title or (titles[0] if len(set(titles)) == 1 else "vssl leaderboard")
-    return make_board(records, title=chosen, data=data, label=label, protocol=protocol, notes=notes)
+    plans, damaged = find_plans(places)
+    refused = [f"refused: {line}" for plan in plans for line in plan.refused]
+    titles = {plan.title for plan in plans}
+    chosen = title or (titles.pop() if len(titles) == 1 else "vssl leaderboard")
+    # A folder of runs and one of kept records may hold one and the same plan.
+    notes = list(dict.fromkeys([*problems, *damaged, *refused]))
+    return make_board(
+        records, title=chosen, data=data, label=label, protocol=protocol, notes=notes, expected=Expected.of(plans)
+    )

@@ -1,5 +1,8 @@
 """The board: a pure function of records.
 
+With the plans of suites beside the records it also knows which seeds are missing: rows that lack some are never called
+the best, nor their gains significant.
+
 Cells stand in one table only where data set (by fingerprint), split and label are the same, and in one column only
 where protocol, version and options are. Runs that differ in anything but the seed are different rows.
 """
@@ -10,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vssl_bench.cells import Cell, cell_values, make_cell
-from vssl_bench.names import canonical
+from vssl_bench.cells import Cell, cell_difference, make_cell
+from vssl_bench.expected import Expected
+from vssl_bench.placebos import find_placebo
 from vssl_bench.rows import Column, Record, Row, join_records, row_names
-from vssl_bench.stats import holm, welch
+from vssl_bench.stats import holm
 
 __all__ = ["ALPHA", "ROLES", "Board", "BoardTable", "make_board"]
 
@@ -21,8 +25,6 @@ ALPHA = 0.05
 #: in the order in which a board shows them: what costs nothing, what a task must beat, the tasks, what labels can do
 ROLES = ("floor", "placebo", "task", "supervised")
 _RANDOM_INIT = "random-init"
-#: stands in as placebo for tasks that make no targets of their own
-_STAND_IN = "pace"
 
 
 @dataclass(slots=True)
@@ -69,13 +71,24 @@ def make_board(
     label: str = "",
     protocol: str = "",
     notes: Sequence[str] = (),
+    expected: Expected | None = None,
 ) -> Board:
     """Make the board of all records, or of those on one data set, label or protocol.
 
     Gains and ties are worked out before anything is filtered away: a row does not lose its placebo to a filter. Rows
     are ordered floors, placebos, tasks and supervised, each by the mean in the first column.
+
+    Args:
+        records: finished and failed ones.
+        title: heading.
+        data: only this data set.
+        label: only this label.
+        protocol: only this protocol.
+        notes: what should be known beside the numbers.
+        expected: what the plans beside the records say; None: whatever has a record is all there should be.
     """
     records = list(records)
+    expected = expected or Expected()
     rows, columns, problems = join_records(records)
     cells: list[Cell] = []
     tables: dict[tuple[str, str, str], list[Column]] = {}
@@ -84,7 +97,7 @@ def make_board(
     shown = []
     for (set_name, fingerprint, label_name), members in sorted(tables.items()):
         names = row_names([rows[key] for key in rows if any(key in column.measured for column in members)])
-        by_column = {column.key: _column_cells(rows, column, names) for column in members}
+        by_column = {column.key: _column_cells(rows, column, names, expected) for column in members}
         wanted = [column for column in members if _chosen(protocol, column.protocol)]
         if not wanted or not _chosen(data, set_name) or not _chosen(label, label_name):
             continue
@@ -95,7 +108,9 @@ def make_board(
             table.rows.append(line)
             cells.extend(line.values())
         shown.append(table)
-    return Board(title, cells, shown, _environments(records), [*notes, *problems, *_lost(rows)])
+    return Board(
+        title, cells, shown, _environments(records), [*notes, *problems, *_lost(rows), *_open(rows, columns, expected)]
+    )
 
 
 def _lost(rows: dict[str, Row]) -> list[str]:
@@ -106,6 +121,18 @@ def _lost(rows: dict[str, Row]) -> list[str]:
             error = (row.first["error"] or {"message": "no reason given"})["message"]
             lines.append(f"{row.task} {row.backbone}: no run of {len(row.runs)} is done; {error}")
     return lines
+
+
+def _open(rows: dict[str, Row], columns: dict[str, Column], expected: Expected) -> list[str]:
+    """Say which planned rows are on no table because nothing of them was measured, well or badly."""
+    shown = {key for column in columns.values() for key in column.measured}
+    lost = {row.key for row in rows.values() if not row.done}
+    names = [
+        " on ".join(part for part in (row.task, row.backbone, row.pretrain_data) if part)
+        for key, row in expected.rows.items()
+        if row.columns and key not in shown and key not in lost
+    ]
+    return [f"planned and not measured: {', '.join(names)}"] if names else []
 
 
 def _chosen(wanted: str, value: str) -> bool:
@@ -121,30 +148,35 @@ def _column_order(column: Column) -> tuple[int, str, str]:
 # ----------------------------------------------------------------------------------------------- comparing
 
 
-def _column_cells(rows: dict[str, Row], column: Column, names: dict[str, str]) -> dict[str, Cell]:
+def _column_cells(rows: dict[str, Row], column: Column, names: dict[str, str], expected: Expected) -> dict[str, Cell]:
     """Return every cell of a column by row, with its gains, tests and ties."""
-    cells = {key: make_cell(rows[key], column, names[key]) for key in column.measured}
-    p_values = {}
+    cells = {key: make_cell(rows[key], column, names[key], expected.seeds(key, column.key)) for key in column.measured}
+    placebos = [rows[key] for key, cell in cells.items() if cell.role == "placebo" and cell.seeds]
+    p_values, whole = {}, set()
     for key, cell in cells.items():
         row = rows[key]
         if row.role in ("floor", "placebo") and row.identity["task"]["name"] == _RANDOM_INIT:
             continue
         start = _random_init(row, rows, cells)
         if start is not None and cell.seeds:
-            found = welch(cell_values(cell), cell_values(start))
+            found = cell_difference(cell, start)
             cell.gain_over_random = found.value
             cell.gain_over_random_low, cell.gain_over_random_high = found.low, found.high
-        placebo = _placebo(row, rows, cells) if row.role == "task" else None
-        if placebo is not None and cell.seeds:
-            found = welch(cell_values(cell), cell_values(placebo))
+        other = find_placebo(row, placebos, expected.placebo(key)) if row.role == "task" and cell.seeds else None
+        if other is not None:
+            placebo = cells[other.key]
+            found = cell_difference(cell, placebo)
             cell.placebo = placebo.row
             cell.gain_over_placebo = found.value
             cell.gain_over_placebo_low, cell.gain_over_placebo_high = found.low, found.high
             cell.p = found.p
             if found.p is not None:
                 p_values[key] = found.p
+            if not cell.incomplete and not placebo.incomplete:
+                whole.add(key)
+    # What lacks seeds counts as tested, so that its last seed makes no other star go out, and gets no star itself.
     for key, adjusted in holm(p_values).items():
-        cells[key].p_holm = adjusted
+        cells[key].p_holm = adjusted if key in whole else None
     _mark_ties([cell for cell in cells.values() if cell.role == "task" and cell.mean is not None])
     return cells
 
@@ -159,33 +191,19 @@ def _random_init(row: Row, rows: dict[str, Row], cells: dict[str, Cell]) -> Cell
     return None
 
 
-def _placebo(row: Row, rows: dict[str, Row], cells: dict[str, Cell]) -> Cell | None:
-    """The placebo of a task at the same work: its own, or for tasks without classes that of ``pace``."""
-    found: dict[str, Cell] = {}
-    for key, cell in cells.items():
-        other = rows[key]
-        if other.role == "placebo" and cell.seeds and row.same_work(other):
-            of = canonical(other.first["components"]["task"]["options"]["of"])
-            if of == row.task_key:
-                return cell
-            if of[0] == _STAND_IN and row.first["chance"] is None:
-                # Of several, the one that reads videos as this task does.
-                found[of[1]] = cell
-    return found.get(row.task_key[1]) or next(iter(found.values()), None)
-
-
 def _mark_ties(tasks: Sequence[Cell]) -> None:
     """Mark the best task of a column and those that cannot be told apart from it.
 
-    Told apart means: Welch's p over seeds, Holm-adjusted over the comparisons with the best, is below 0.05; where a
-    side has fewer than two seeds, that the two intervals do not overlap.
+    Told apart means: Welch's p, Holm-adjusted over the comparisons with the best, is below 0.05; where a side has fewer
+    than two seeds, that the two intervals do not overlap. A task that lacks seeds is never the best.
     """
-    if not tasks:
+    whole = [cell for cell in tasks if not cell.incomplete]
+    if not whole:
         return
-    best = max(tasks, key=lambda cell: cell.mean or 0.0)
+    best = max(whole, key=lambda cell: cell.mean or 0.0)
     best.best = True
     others = {i: cell for i, cell in enumerate(tasks) if cell is not best}
-    tests = {i: welch(cell_values(best), cell_values(cell)).p for i, cell in others.items()}
+    tests = {i: cell_difference(best, cell).p for i, cell in others.items()}
     adjusted = holm({i: p for i, p in tests.items() if p is not None})
     for i, cell in others.items():
         if i in adjusted:

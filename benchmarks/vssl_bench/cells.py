@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vssl_bench.rows import Column, Record, Row
-from vssl_bench.stats import Estimate, accuracy_interval, seed_interval
+from vssl_bench.stats import Difference, Estimate, accuracy_interval, seed_interval, welch
 
-__all__ = ["Cell", "cell_values", "make_cell", "pretext"]
+__all__ = ["Cell", "cell_difference", "make_cell", "pretext"]
 
 #: numbers that are means over test videos of something between 0 and 1
 FRACTION = "fraction"
@@ -27,13 +27,15 @@ class Cell:
         high: upper end.
         seed_error: whether the interval covers the spread over seeds; one seed shows none.
         seeds: how many are in the mean.
-        seeds_expected: how many runs there are or should be; above ``seeds`` where some failed or are missing.
+        seeds_expected: how many runs there are or, by the suite's plan, should be; above ``seeds`` where some failed or
+            are missing: such a cell is ``incomplete``.
         failed: reasons of the runs and measurements that failed.
         pretext_accuracy: mean over seeds of the task's own accuracy on held-out videos.
         at_chance: whether the interval of the pretext accuracy reaches down to its chance; None where it has none.
         gain_over_placebo: difference of means to the placebo's row, which ``placebo`` names.
-        p: Welch's two-sided p-value against the placebo; ``p_holm``: adjusted over the tasks of this column.
-        best: the highest mean among tasks; ``tied``: cannot be told apart from it.
+        p: Welch's two-sided p-value against the placebo; ``p_holm``: adjusted over the tasks of this column, None
+            where either side is incomplete.
+        best: the highest mean among complete tasks; ``tied``: cannot be told apart from it.
         steps: of pretraining; ``clips``: seen by it, over all views; ``seconds``: wall clock, mean over seeds.
         unreadable: test videos that could not be read and count as wrong, at most over seeds.
         metrics: means over seeds of the protocol's other numbers.
@@ -92,13 +94,25 @@ class Cell:
     metrics: dict[str, float]
     run_ids: list[str]
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether seeds are missing: those that are there may be the ones that happened to go well."""
+        return self.seeds < self.seeds_expected
+
     def plain(self) -> dict[str, Any]:
         """Return the cell as JSON."""
         return asdict(self)
 
 
-def make_cell(row: Row, column: Column, name: str) -> Cell:
-    """Return the cell of a row, called ``name``, in a column, without what takes other rows: gains and ties."""
+def make_cell(row: Row, column: Column, name: str, planned: Sequence[int] | None = None) -> Cell:
+    """Return the cell of a row, called ``name``, in a column, without what takes other rows: gains and ties.
+
+    Args:
+        row: what was pretrained.
+        column: how it was measured.
+        name: what people call the row.
+        planned: seeds that the suite's plan wants here; None: no plan says, and every run of the row is expected.
+    """
     measured = column.measured.get(row.key, {})
     done = {seed: measured[seed] for seed in sorted(measured) if measured[seed]["status"] == "done"}
     primary = {seed: _primary(record) for seed, record in done.items()}
@@ -109,13 +123,12 @@ def make_cell(row: Row, column: Column, name: str) -> Cell:
     own = pretext(row)
     runs = [row.runs[seed] for seed in done if seed in row.runs] or row.done
     failed = [record for record in (*row.runs.values(), *measured.values()) if record["status"] == "failed"]
-    component = row.first["components"]["task"]
     return Cell(
         row=name,
         row_key=row.key,
         role=row.role,
         task=row.task,
-        recipe=component["recipe"],
+        recipe=row.task_key[1],
         backbone=row.backbone,
         pretrain_data=row.pretrain_data,
         data=column.data,
@@ -132,11 +145,11 @@ def make_cell(row: Row, column: Column, name: str) -> Cell:
         seed_error=estimate.seed_error if estimate else False,
         values={str(seed): value for seed, value in values.items()},
         seeds=len(values),
-        seeds_expected=len({*row.runs, *measured}),
+        seeds_expected=len({*(row.runs if planned is None else planned), *measured}),
         failed=[_reason(record) for record in failed],
         n_test=some["n"] if some else 0,
         chance=some["chance"] if some else None,
-        needs_labels=bool(row.first.get("needs_labels")),
+        needs_labels=row.first["needs_labels"],
         pretext_accuracy=own.estimate.mean if own else None,
         pretext_low=own.estimate.low if own else None,
         pretext_high=own.estimate.high if own else None,
@@ -185,14 +198,17 @@ def pretext(row: Row) -> Pretext | None:
         records = [other for other in row.done if accuracy in other["heldout"]]
         values = [float(other["heldout"][accuracy]["value"]) for other in records]
         n = min(int(other["heldout"][accuracy]["n"]) for other in records)
-        chance = heldout[chance_name]["value"] if chance_name else record["chance"]
+        chances = [other["heldout"][chance_name]["value"] if chance_name else other["chance"] for other in records]
+        # Where chance differs between seeds, the highest is what has to be beaten.
+        chance = max((value for value in chances if value is not None), default=None)
         return Pretext(accuracy_interval(values, n), chance)
     return None
 
 
-def cell_values(cell: Cell) -> list[float]:
-    """Return the values of a cell's seeds, by seed."""
-    return list(cell.values.values())
+def cell_difference(a: Cell, b: Cell) -> Difference:
+    """Return the difference of two cells of one column, with the error of the test sample where they are fractions."""
+    n_a, n_b = (cell.n_test if cell.unit == FRACTION else None for cell in (a, b))
+    return welch(list(a.values.values()), list(b.values.values()), n_a, n_b)
 
 
 def _paired(heldout: Mapping[str, Any]) -> tuple[str, str] | None:

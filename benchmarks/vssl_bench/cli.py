@@ -32,6 +32,11 @@ def _suite_options(command: Any) -> Any:
     command = click.option(
         "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the runs [runs/SUITE]."
     )(command)
+    command = click.option(
+        "--records",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of kept records: what is done there is not repeated; run adds its own.",
+    )(command)
     return click.option(
         "--only", multiple=True, metavar="KEY=VALUE", help="Only these jobs: task=rtt,pace or label=motion."
     )(command)
@@ -53,12 +58,20 @@ def _planned(
 @bench.command()
 @_suite_options
 @click.option("--json", "as_json", is_flag=True, help="The jobs as JSON.")
-def plan(suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[str, ...], as_json: bool) -> None:
+def plan(
+    suite: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    only: tuple[str, ...],
+    records: Path | None,
+    as_json: bool,
+) -> None:
     """Show what a suite would run, what of it is done, and what is refused and why."""
     import json
 
     from vssl_bench.estimate import Estimator
     from vssl_bench.show import make_console, print_plan
+    from vssl_bench.states import job_states
 
     made, _, registry = _planned(suite, overrides, out, only)
     if as_json:
@@ -67,24 +80,21 @@ def plan(suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[s
     estimator = Estimator()
     estimator.learn_from(made.out, made.jobs)
     launcher = registry.build("launchers", "local")
-    print_plan(make_console(), made, estimator, launcher.capacity)
+    print_plan(make_console(), made, job_states(made, records), estimator, launcher.capacity)
 
 
 @bench.command()
 @_suite_options
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Jobs at a time [as the launcher chooses].")
 @click.option("--launcher", default="local", show_default=True, help="Where jobs run ('vssl list launchers').")
-@click.option(
-    "--records", type=click.Path(path_type=Path, file_okay=False), help="Folder for copies of the finished records."
-)
 def run(
     suite: str,
     overrides: tuple[str, ...],
     out: Path | None,
     only: tuple[str, ...],
+    records: Path | None,
     workers: int,
     launcher: str,
-    records: Path | None,
 ) -> None:
     """Run what is not done yet of a suite, then show the board.
 
@@ -93,6 +103,7 @@ def run(
     from vssl_bench.estimate import Estimator
     from vssl_bench.run import exclusive, run_plan
     from vssl_bench.show import Screen, make_console, print_outcome, print_plan
+    from vssl_bench.states import job_states
 
     console = make_console()
     made, loaded, registry = _planned(suite, overrides, out, only)
@@ -102,9 +113,9 @@ def run(
         where = registry.build("launchers", launcher, **options)
         estimator = Estimator()
         estimator.learn_from(made.out, made.jobs)
-        print_plan(console, made, estimator, where.capacity)
-        todo = sum(1 for job in made.jobs if _open(made, job))
-        screen = Screen(console, todo)
+        states = job_states(made, records)
+        print_plan(console, made, states, estimator, where.capacity)
+        screen = Screen(console, sum(state != "done" for state in states.values()))
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             with screen.shown():
@@ -124,29 +135,34 @@ def run(
             context.exit(130)
         where.close()
     print_outcome(console, made, outcome)
-    _finish(console, made, registry)
+    _finish(console, made, registry, records)
     context.exit(1 if outcome.failed or outcome.blocked else 0)
 
 
 @bench.command()
 @_suite_options
-def status(suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[str, ...]) -> None:
+def status(
+    suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[str, ...], records: Path | None
+) -> None:
     """Show how far a suite is, whether or not it is running."""
     import filelock
 
     from vssl_bench.estimate import Estimator
+    from vssl_bench.jobs import kept_path, record_path
     from vssl_bench.show import make_console, print_plan
+    from vssl_bench.states import job_states
     from vssl_core.store.records import read_record
 
     console = make_console()
     made, _, registry = _planned(suite, overrides, out, only)
     estimator = Estimator()
     estimator.learn_from(made.out, made.jobs)
-    print_plan(console, made, estimator, registry.build("launchers", "local").capacity)
+    states = job_states(made, records)
+    print_plan(console, made, states, estimator, registry.build("launchers", "local").capacity)
     for job in made.jobs:
-        path = made.out / job.run_id / "record.json"
-        if path.exists() and _open(made, job):
-            record = read_record(path)
+        if states[job.run_id] == "failed":
+            here = record_path(made.out, job.run_id)
+            record = read_record(here if here.exists() or records is None else kept_path(records, job.run_id))
             console.print(f"[red]failed[/] {job.name}: {(record['error'] or {}).get('message', '')}", highlight=False)
     running = False
     if (made.out / ".lock").exists():
@@ -162,20 +178,16 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _open(plan: Plan, job: Any) -> bool:
-    from vssl_bench.jobs import state_of
-
-    return state_of(plan.out, job) != "done"
-
-
-def _finish(console: Any, plan: Plan, registry: Registry) -> None:
+def _finish(console: Any, plan: Plan, registry: Registry, records: Path | None) -> None:
     """Show the board, hand it to the trackers, and say how to get it as a page."""
     from vssl_bench.api import load_board
     from vssl_bench.publish import publish_board
     from vssl_bench.terminal import print_board
 
-    board = load_board([plan.out], run_ids=plan.whole)
+    places = [plan.out, *([records] if records is not None else [])]
+    board = load_board(places, run_ids=plan.whole)
     console.print()
     print_board(console, board)
     publish_board(plan, board, registry)
-    console.print(f"\nAs a page: vssl leaderboard {plan.out} --html leaderboard.html", markup=False)
+    shown = " ".join(map(str, places))
+    console.print(f"\nAs a page: vssl leaderboard {shown} --html leaderboard.html", markup=False)

@@ -25,11 +25,16 @@ def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str,
     if not job.backbone:
         values["backbone"] = None
     components: dict[str, Any] = {}
+    needs_labels, trains = False, bool(config.get("steps"))
     for key, value in values.items():
         try:
-            components[key] = None if value is None else component_record(registry.resolve(_KINDS[key], value))
+            resolved = None if value is None else registry.resolve(_KINDS[key], value)
         except VsslError:  # it may be just this that failed
-            components[key] = None
+            resolved = None
+        components[key] = component_record(resolved)
+        if key == "task" and resolved is not None:
+            needs_labels, trains = resolved.spec.needs_labels, resolved.spec.trains
+    fingerprint = (job.identity.get("data") or {}).get("fingerprint", "")
     record = {
         "schema": SCHEMA,
         "run_id": job.run_id,
@@ -40,7 +45,9 @@ def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str,
         "identity": dict(job.identity),
         "config": dict(job.config),
         "components": components,
-        "data": {"name": job.data, "fingerprint": "", "label": job.label},
+        "data": {"name": job.data, "fingerprint": fingerprint, "label": job.label},
+        "needs_labels": needs_labels,
+        "trains": trains,
         "label": job.label,
         "seed": job.seed,
         "cost": {"wall_s": round(seconds, 3)},
@@ -52,4 +59,6 @@ def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str,
     }
     if job.kind == "transfer":
         record |= {"pretrain_run_id": job.needs[0], "metrics": []}
+    else:
+        record |= {"heldout": {}, "chance": None}
     write_record(record_path(plan.out, job.run_id), record)

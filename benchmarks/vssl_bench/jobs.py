@@ -12,7 +12,19 @@ from vssl_core.errors import ConfigError, RecordError
 from vssl_core.store.records import is_record
 from vssl_core.store.runs import read_json
 
-__all__ = ["FILTERS", "Plan", "PlannedJob", "Refusal", "matches", "parse_filters", "record_path", "state_of"]
+__all__ = [
+    "FILTERS",
+    "Plan",
+    "PlannedJob",
+    "PlannedRow",
+    "Refusal",
+    "kept_path",
+    "matches",
+    "parse_filters",
+    "record_path",
+    "state_of",
+    "status_in",
+]
 
 #: what ``--only KEY=VALUE`` can look at
 FILTERS = ("task", "backbone", "data", "pretrain_data", "protocol", "label", "seed", "kind")
@@ -73,12 +85,33 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedRow:
+    """What a suite plans for one row of its board.
+
+    Attributes:
+        key: that of ``rows.Row``.
+        seeds: of the pretraining.
+        columns: seeds to measure, by the key of the column.
+        placebo: key of the row that the suite gives as its placebo; None: it gives none.
+    """
+
+    key: str
+    task: str
+    backbone: str
+    pretrain_data: str
+    seeds: tuple[int, ...]
+    columns: Mapping[str, tuple[int, ...]]
+    placebo: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The jobs of a suite in the order in which they should start, and what was refused.
 
     Attributes:
         whole: run_ids of the suite's jobs, those that a filter left out included.
+        rows: what the board of the whole suite should hold.
     """
 
     suite: str
@@ -88,6 +121,7 @@ class Plan:
     jobs: tuple[PlannedJob, ...]
     refused: tuple[Refusal, ...]
     whole: frozenset[str]
+    rows: tuple[PlannedRow, ...]
 
     def plain(self) -> dict[str, Any]:
         """Return the plan as JSON; folders and machine do not matter to it."""
@@ -107,16 +141,25 @@ def record_path(out: Path, run_id: str) -> Path:
     return out / run_id / "record.json"
 
 
+def kept_path(records: Path, run_id: str) -> Path:
+    """Return where the copy of a job's record lies that was made to be kept."""
+    return records / f"{run_id}.json"
+
+
 def state_of(out: Path, job: PlannedJob) -> str:
-    """Return ``"done"``, ``"failed"`` or ``"open"``: what a job's record on disk says; a damaged one is open."""
-    path = record_path(out, job.run_id)
+    """Return ``"done"``, ``"failed"`` or ``"open"``: what a job's record in its run folder says."""
+    return status_in(record_path(out, job.run_id), job.run_id)
+
+
+def status_in(path: Path, run_id: str) -> str:
+    """Return the status of the record of ``run_id`` in a file; missing, damaged and foreign ones are ``"open"``."""
     if not path.exists():
         return "open"
     try:
         record = read_json(path)
     except RecordError:
         return "open"
-    if not is_record(record) or record["run_id"] != job.run_id:
+    if not is_record(record) or record["run_id"] != run_id:
         return "open"
     return str(record["status"])
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vssl_bench.expected import planned_rows
 from vssl_bench.jobs import Plan, PlannedJob, Refusal, matches
 from vssl_bench.names import shown, shown_task
+from vssl_bench.rows import row_key
 from vssl_bench.suite import DataEntry, PretrainEntry, Suite
 from vssl_core.config.compose import to_plain, typed
 from vssl_core.config.schema import PretrainConfig, TransferConfig
@@ -41,10 +43,11 @@ def make_plan(suite: Suite, registry: Registry, out: Path, only: Mapping[str, tu
     planner = _Planner(suite, _Remembering(registry), out)
     planner.run()
     jobs = tuple(planner.jobs.values())
+    rows = planned_rows(jobs, planner.placebos())
     if only:
         jobs = _filtered(jobs, only)
     refused = tuple(Refusal(what, reason) for what, reason in planner.refused.items())
-    return Plan(suite.name, suite.title, out, suite.expect_minutes, jobs, refused, frozenset(planner.jobs))
+    return Plan(suite.name, suite.title, out, suite.expect_minutes, jobs, refused, frozenset(planner.jobs), rows)
 
 
 def _filtered(jobs: tuple[PlannedJob, ...], only: Mapping[str, tuple[str, ...]]) -> tuple[PlannedJob, ...]:
@@ -96,23 +99,40 @@ class _Planner:
     jobs: dict[str, PlannedJob] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     configs: dict[str, PretrainConfig] = field(default_factory=dict)
+    #: row keys of an entry by its place in the suite, the place of the data set, and whether they are its placebo's
+    keys: dict[tuple[int, int, bool], set[str]] = field(default_factory=dict)
     transfer: TransferConfig = field(init=False)
 
     def __post_init__(self) -> None:
         self.transfer = typed(TransferConfig, self.suite.transfer, where="transfer")
 
     def run(self) -> None:
-        entries = [variant for entry in self.suite.pretrain for variant in _with_placebo(entry, self.registry)]
-        for rank in range(max(len(entry.seeds) for entry in entries)):
-            for data in self.suite.data:
-                for entry in entries:
+        entries = [
+            (i, placebo, variant)
+            for i, entry in enumerate(self.suite.pretrain)
+            for placebo, variant in enumerate(_with_placebo(entry, self.registry))
+        ]
+        for rank in range(max(len(entry.seeds) for _, _, entry in entries)):
+            for j, data in enumerate(self.suite.data):
+                for i, placebo, entry in entries:
                     if rank < len(entry.seeds):
-                        self._entry(entry, data, entry.seeds[rank])
+                        keys = self.keys.setdefault((i, j, bool(placebo)), set())
+                        keys |= self._entry(entry, data, entry.seeds[rank])
 
-    def _entry(self, entry: PretrainEntry, data: DataEntry, seed: int) -> None:
+    def placebos(self) -> dict[str, str]:
+        """Return the row of the placebo that each row is given; rows that are given two have none."""
+        given: dict[str, set[str]] = {}
+        for (i, j, placebo), keys in self.keys.items():
+            for key in keys if not placebo else ():
+                given.setdefault(key, set()).update(self.keys.get((i, j, True), ()))
+        return {key: next(iter(found)) for key, found in given.items() if len(found) == 1}
+
+    def _entry(self, entry: PretrainEntry, data: DataEntry, seed: int) -> set[str]:
+        """Plan an entry's runs and measurements on one data set and return the keys of their rows."""
         pretrain_data = self.registry.resolve("datasets", data.pretrain_data)
         if entry.data and pretrain_data.name not in entry.data and pretrain_data.reference not in entry.data:
-            return
+            return set()
+        keys = set()
         base = self._config(entry)
         task = self.registry.resolve("tasks", base.task)
         labels = [label for label in self._labels(data) if not entry.labels or label in entry.labels]
@@ -121,9 +141,11 @@ class _Planner:
             planned = self._pretrain(config, task, pretrain_data, entry)
             if planned is None:
                 continue
+            keys.add(row_key(planned.identity))
             for measured in [label] if label else labels:
                 for protocol in self.suite.protocols:
                     self._transfer(planned, data, measured, protocol, entry)
+        return keys
 
     def _config(self, entry: PretrainEntry) -> PretrainConfig:
         """The entry as a checked configuration, without data, seed and label."""
@@ -162,7 +184,7 @@ class _Planner:
         except ConfigError as error:
             raise ConfigError(f"{entry.where} ({who}): {error}") from error
         # Steps are what a budget is from here on; the folder follows from what they decide.
-        final = replace(config, steps=planned.steps, epochs=0.0, out=str(self.out / planned.run_id))
+        final = replace(planned.config, steps=planned.steps, epochs=0.0, out=str(self.out / planned.run_id))
         planned = replace(planned, config=final)
         self.jobs.setdefault(
             planned.run_id,

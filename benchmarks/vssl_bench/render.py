@@ -70,8 +70,9 @@ def heading(table: BoardTable) -> str:
     cells = [cell for row in table.rows for cell in row.values() if cell.mean is not None]
     if not cells:
         return f"{table.data} · {table.label}"
-    chance = next((cell.chance for cell in cells if cell.unit == "fraction" and cell.chance is not None), None)
-    words = f", chance {100 * chance:.1f}" if chance is not None else ""
+    # Protocols may guess differently: the share of the largest class is not the chance of a retrieval.
+    chances = sorted({round(100 * c.chance, 1) for c in cells if c.unit == "fraction" and c.chance is not None})
+    words = f", chance {' to '.join(f'{chance:.1f}' for chance in (chances[0], *chances[1:][-1:]))}" if chances else ""
     return f"{table.data} · {table.label} ({max(cell.n_test for cell in cells)} test videos{words})"
 
 

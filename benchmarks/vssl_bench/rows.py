@@ -10,7 +10,7 @@ from typing import Any
 from vssl_bench.names import PLACEBO, canonical, shown, shown_task
 from vssl_core.store.identity import identity_hash
 
-__all__ = ["Column", "Row", "differences", "flatten", "join_records", "row_names"]
+__all__ = ["Column", "Row", "column_key", "differences", "flatten", "join_records", "row_key", "row_names"]
 
 Record = Mapping[str, Any]
 
@@ -75,19 +75,33 @@ class Column:
     measured: dict[str, dict[int, Record]] = field(default_factory=dict)
 
 
+def row_key(identity: Mapping[str, Any]) -> str:
+    """Return the key of the row that a pretraining of this identity belongs to."""
+    return identity_hash({key: value for key, value in identity.items() if key != "seed"})
+
+
+def column_key(identity: Mapping[str, Any]) -> str:
+    """Return the key of the column that a measurement of this identity belongs to."""
+    return identity_hash(_measuring(identity))
+
+
+def _measuring(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key not in ("pretrain", "seed")}
+
+
 def join_records(records: Iterable[Record]) -> tuple[dict[str, Row], dict[str, Column], list[str]]:
     """Return rows and columns by key, and a line for each record that could not be placed.
 
     A transfer belongs to the row of its pretraining run; without that run's record nobody knows what was measured.
     """
-    records = list(records)
+    records = [_whole(record) for record in records]
     rows: dict[str, Row] = {}
     row_of: dict[str, tuple[Row, int]] = {}
     problems = []
     for record in records:
         if record["kind"] != "pretrain":
             continue
-        if not record["identity"] or not record["components"].get("task"):
+        if not record["identity"].get("task"):
             problems.append(f"{record['run_id']} failed before it was known what it is: {_error(record)}")
             continue
         row = _row(record, rows)
@@ -100,7 +114,7 @@ def join_records(records: Iterable[Record]) -> tuple[dict[str, Row], dict[str, C
         if record["pretrain_run_id"] not in row_of:
             problems.append(f"{record['run_id']} measures {record['pretrain_run_id']}, whose record is not here")
             continue
-        if not record["identity"]:
+        if not record["identity"].get("protocol"):
             problems.append(f"{record['run_id']} failed before it was known what it is: {_error(record)}")
             continue
         column = _column(record, columns)
@@ -110,6 +124,27 @@ def join_records(records: Iterable[Record]) -> tuple[dict[str, Row], dict[str, C
             measured[seed] = record
     _name_columns(list(columns.values()))
     return rows, columns, problems
+
+
+def _whole(record: Record) -> Record:
+    """Return a record with every field that boards read.
+
+    Failed jobs leave what they knew when they died, which may be little; a finished record has everything.
+    """
+    if record["status"] == "done":
+        return record
+    identity = record["identity"] or {}
+    blank = {
+        "needs_labels": bool(identity.get("label")) if record["kind"] == "pretrain" else False,
+        "trains": "data" in identity,
+        "label": "",
+        "heldout": {},
+        "chance": None,
+        "metrics": [],
+        "pretrain_run_id": "",
+    }
+    data = {"name": (identity.get("data") or {}).get("name", ""), "fingerprint": ""}
+    return {**blank, **record, "identity": identity, "data": {**data, **(record.get("data") or {})}}
 
 
 def _measuring_rank(record: Record, seed: int) -> tuple[bool, bool, int]:
@@ -123,15 +158,14 @@ def _error(record: Record) -> str:
 
 def _row(record: Record, rows: dict[str, Row]) -> Row:
     identity = {key: value for key, value in record["identity"].items() if key != "seed"}
-    key = identity_hash(identity)
+    key = row_key(identity)
     if key not in rows:
-        components = record["components"]
         trains = "data" in identity
         rows[key] = Row(
             key=key,
             identity=identity,
             task=shown_task(record["config"]["task"]),
-            backbone=shown(record["config"]["backbone"]) if components["backbone"] else "",
+            backbone=shown(record["config"]["backbone"]) if identity["backbone"] else "",
             pretrain_data=record["data"]["name"] if trains else "",
             role=_role(record, trains),
         )
@@ -139,7 +173,7 @@ def _row(record: Record, rows: dict[str, Row]) -> Row:
 
 
 def _role(record: Record, trains: bool) -> str:
-    if record["components"]["task"]["name"] == PLACEBO:
+    if record["identity"]["task"]["name"] == PLACEBO:
         return "placebo"
     if not trains:
         return "floor"
@@ -147,7 +181,7 @@ def _role(record: Record, trains: bool) -> str:
 
 
 def _column(record: Record, columns: dict[str, Column]) -> Column:
-    identity = {key: value for key, value in record["identity"].items() if key not in ("pretrain", "seed")}
+    identity = _measuring(record["identity"])
     key = identity_hash(identity)
     if key not in columns:
         columns[key] = Column(

@@ -6,7 +6,6 @@ call takes up what is open, and training goes on from its checkpoints.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,13 +16,15 @@ from typing import Any
 import filelock
 
 from vssl_bench.estimate import Estimator
+from vssl_bench.expected import write_plan
 from vssl_bench.failure import write_failure
-from vssl_bench.jobs import Plan, PlannedJob, record_path, state_of
+from vssl_bench.jobs import Plan, PlannedJob, kept_path, record_path, state_of, status_in
+from vssl_bench.states import job_states
 from vssl_core.config.compose import save_yaml
 from vssl_core.contracts import Job, JobState, Launcher
 from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry
-from vssl_core.store.runs import write_json
+from vssl_core.store.runs import write_text
 
 __all__ = ["EXECUTE", "PREPARE", "Listener", "Outcome", "Running", "exclusive", "run_plan"]
 
@@ -107,13 +108,17 @@ def run_plan(
         suite: plain suite file, kept beside the runs.
         estimator: learns from every job that ends.
         listener: told what happens.
-        records: folder that gets a flat copy of every finished record of the plan, also those done before.
+        records: folder that gets a flat copy of every record of the plan, also of jobs done before, and ``plan.json``.
+            What is done there is not repeated (``states.job_states``). Failed records are kept too, until the job
+            succeeds: a board without them would show only the seeds that went well.
         target: what a worker calls for a job.
         prepare: what a worker calls for a data set.
     """
     work = _Work(plan, launcher, registry, estimator or Estimator(), listener or Listener(), records, target, prepare)
     plan.out.mkdir(parents=True, exist_ok=True)
-    write_json(plan.out / "plan.json", plan.plain())
+    for folder in (plan.out, records):
+        if folder is not None:
+            write_plan(plan, folder)
     if suite is not None:
         save_yaml(suite, plan.out / "suite.yaml")
     return work.run()
@@ -137,10 +142,10 @@ class _Work:
     total: int = 0
 
     def run(self) -> Outcome:
+        before = job_states(self.plan, self.records)
         for job in self.plan.jobs:
-            if state_of(self.plan.out, job) == "done":
-                self._keep(job)
-            else:
+            self._keep(job)
+            if before[job.run_id] != "done":
                 self.open[job.run_id] = job
         self.total = len(self.open)
         while self.open or self.started:
@@ -222,7 +227,7 @@ class _Work:
         else:
             self.outcome.done.append(job_id)
             self.estimator.learn(job, seconds)
-            self._keep(job)
+        self._keep(job)
         self.listener.finished(job.name, seconds, error, len(self.open), self._eta_s())
 
     def _prepared(self, job_id: str, state: JobState, seconds: float) -> None:
@@ -233,19 +238,19 @@ class _Work:
                 del self.open[job.run_id]
                 self.outcome.failed[job.run_id] = f"its data set could not be prepared: {error}"
                 write_failure(self.plan, job, self.registry, self.outcome.failed[job.run_id], 0.0)
+                self._keep(job)
         else:
             self.ready_data.add(key)
         self.listener.finished(job_id, seconds, error, len(self.open), self._eta_s())
 
     def _keep(self, job: PlannedJob) -> None:
-        """Copy a finished record where it can be committed from."""
-        if self.records is None:
+        """Copy a record where it can be committed from; a failed one never takes the place of a finished one."""
+        state = state_of(self.plan.out, job)
+        if self.records is None or state == "open":
             return
-        self.records.mkdir(parents=True, exist_ok=True)
-        source = record_path(self.plan.out, job.run_id)
-        scratch = self.records / f".{job.run_id}.tmp"
-        shutil.copyfile(source, scratch)
-        scratch.replace(self.records / f"{job.run_id}.json")
+        kept = kept_path(self.records, job.run_id)
+        if state == "done" or status_in(kept, job.run_id) != "done":
+            write_text(kept, record_path(self.plan.out, job.run_id).read_text(encoding="utf-8"))
 
     # --------------------------------------------------------------------------------------------- progress
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vssl_bench.estimate import Estimator, duration_text
-from vssl_bench.jobs import Plan, PlannedJob, state_of
+from vssl_bench.jobs import Plan, PlannedJob
 from vssl_bench.run import Listener, Outcome, Running
 
 __all__ = ["Screen", "make_console", "plan_tables", "print_outcome", "print_plan"]
@@ -29,13 +29,16 @@ def make_console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
 
 
-def print_plan(console: Console, plan: Plan, estimator: Estimator, workers: int) -> None:
-    """Print what a plan holds, what is done, what was refused, and how long the rest should take."""
-    for table in plan_tables(plan, estimator):
+def print_plan(console: Console, plan: Plan, states: Mapping[str, str], estimator: Estimator, workers: int) -> None:
+    """Print what a plan holds, what is done, what was refused, and how long the rest should take.
+
+    ``states``: of every job by run_id, as ``states.job_states`` returns them.
+    """
+    for table in plan_tables(plan, states, estimator):
         console.print(table)
     protocols = ", ".join(dict.fromkeys(job.protocol for job in plan.jobs if job.protocol))
     console.print(f"Every measure is taken under {escape(protocols)}.")
-    open_jobs = [job for job in plan.jobs if state_of(plan.out, job) != "done"]
+    open_jobs = [job for job in plan.jobs if states[job.run_id] != "done"]
     done = len(plan.jobs) - len(open_jobs)
     kinds = {kind: sum(job.kind == kind for job in plan.jobs) for kind in ("pretrain", "transfer")}
     console.print(
@@ -55,7 +58,7 @@ def time_line(plan: Plan, jobs: list[PlannedJob], estimator: Estimator, workers:
     return f"About {duration_text(estimator.wall_s(jobs, workers))} with {words} ({source})."
 
 
-def plan_tables(plan: Plan, estimator: Estimator) -> Iterator[Table]:
+def plan_tables(plan: Plan, states: Mapping[str, str], estimator: Estimator) -> Iterator[Table]:
     """Yield a table of the runs, seeds folded together, and one of what was refused."""
     table = Table(title=f"plan of {escape(plan.suite)}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("task", "backbone", "pretrained on", "steps", "seeds", "runs done", "measures done", "of", "time"):
@@ -78,8 +81,8 @@ def plan_tables(plan: Plan, estimator: Estimator) -> Iterator[Table]:
             escape(f"{data}/{label}" if label else data or "-"),
             steps if steps != "0" else "-",
             _seeds([run.seed for run in runs]),
-            _done(plan, runs),
-            _done(plan, measures),
+            _done(states, runs),
+            _done(states, measures),
             escape(", ".join(dict.fromkeys(f"{job.data}/{job.label}" for job in measures))),
             duration_text(seconds),
         )
@@ -100,11 +103,11 @@ def _seeds(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _done(plan: Plan, jobs: list[PlannedJob]) -> str:
-    states = [state_of(plan.out, job) for job in jobs]
-    failed = f" [red]{states.count('failed')} failed[/]" if "failed" in states else ""
-    style = "green" if states and states.count("done") == len(states) else ""
-    count = f"{states.count('done')}/{len(states)}"
+def _done(states: Mapping[str, str], jobs: list[PlannedJob]) -> str:
+    found = [states[job.run_id] for job in jobs]
+    failed = f" [red]{found.count('failed')} failed[/]" if "failed" in found else ""
+    style = "green" if found and found.count("done") == len(found) else ""
+    count = f"{found.count('done')}/{len(found)}"
     return (f"[{style}]{count}[/]" if style else count) + failed
 
 

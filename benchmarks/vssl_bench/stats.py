@@ -3,7 +3,8 @@
 An accuracy on a board is a mean over seeds, each measured on the same n test videos. Two things make it uncertain:
 another seed would give another network (Bouthillier et al., "Accounting for Variance in Machine Learning Benchmarks",
 MLSys 2021, arXiv 2103.03098), and other test videos would give another accuracy (Miller, "Adding Error Bars to Evals",
-2024, arXiv 2411.00640, section 2). ``accuracy_interval`` covers both.
+2024, arXiv 2411.00640, section 2). ``accuracy_interval`` and ``welch`` cover both. Two rows are compared as if each had
+a test sample of its own, although they share it: what pairing would save is left in, so tests err to the safe side.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Estimate:
 class Difference:
     """A difference of two means over seeds, with Welch's 95 % interval and two-sided p-value.
 
-    The ends and ``p`` are None where a side has fewer than two seeds, or neither side varies at all.
+    The ends and ``p`` are None where a side has fewer than two seeds, or nothing varies at all.
     """
 
     value: float
@@ -94,22 +95,38 @@ def seed_interval(values: Sequence[float]) -> Estimate:
     return Estimate(mean, low, high, len(values), margin is not None, False)
 
 
-def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
+def welch(a: Sequence[float], b: Sequence[float], n_a: int | None = None, n_b: int | None = None) -> Difference:
     """Return ``mean(a) - mean(b)`` with Welch's interval and p-value (Welch, Biometrika 34, 1947).
 
-    Both sides are measured on the same test videos, whose error largely cancels in the difference: only the spread over
-    seeds is in the interval.
+    Accuracies also have the error of their test sample: ``p (1 - p) / n`` of each side, with p its mean, is added to
+    the variance over seeds, ``s^2 / k``. n is not multiplied by the seeds, which share the videos. In Satterthwaite's
+    formula that part has infinitely many degrees of freedom.
+
+    Both sides are measured on the same videos, and what one network finds hard another mostly does too: the paired
+    error would be smaller (Miller, 2024, section 4). Answers to single videos are not in the records, so pairing is not
+    used; intervals are too wide and p-values too large rather than too small.
+
+    Args:
+        a: values over seeds.
+        b: values over seeds of the other side.
+        n_a: test videos of ``a``, whose values are fractions in [0, 1] of them; None: they are no such fractions.
+        n_b: the same of ``b``.
     """
     value = _mean(a) - _mean(b)
     if len(a) < 2 or len(b) < 2:
         return Difference(value, None, None, None)
     share_a, share_b = _variance(a) / len(a), _variance(b) / len(b)
-    error = math.sqrt(share_a + share_b)
-    if error == 0.0:
+    variance = share_a + share_b + _sampling_variance(a, n_a) + _sampling_variance(b, n_b)
+    if variance == 0.0:
         return Difference(value, None, None, None)
-    freedom = (share_a + share_b) ** 2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
-    margin = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
-    p = 2 * float(special.stdtr(freedom, -abs(value) / error))
+    error = math.sqrt(variance)
+    estimated = share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1)
+    if estimated == 0.0:  # infinitely many degrees of freedom: the normal distribution
+        margin, p = _Z * error, 2 * float(special.ndtr(-abs(value) / error))
+    else:
+        freedom = variance**2 / estimated
+        margin = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+        p = 2 * float(special.stdtr(freedom, -abs(value) / error))
     return Difference(value, value - margin, value + margin, p)
 
 
@@ -129,6 +146,14 @@ def _seed_margin(values: Sequence[float]) -> tuple[float, float | None]:
         return mean, None
     quantile = float(special.stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
     return mean, quantile * math.sqrt(_variance(values) / len(values))
+
+
+def _sampling_variance(values: Sequence[float], n: int | None) -> float:
+    """Variance that another test sample of ``n`` videos would bring; 0 for numbers that are no fractions of them."""
+    if n is None:
+        return 0.0
+    p = min(1.0, max(0.0, _mean(values)))
+    return p * (1 - p) / n
 
 
 def _mean(values: Sequence[float]) -> float:

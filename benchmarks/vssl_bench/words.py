@@ -26,6 +26,8 @@ HOW_TO_READ = (
     "test sample together. ~ one seed: the interval knows the test sample alone.",
     "best: the highest task of a column; tie: a task that cannot be told apart from it (Welch, Holm).",
     "vs placebo: gain over the same network, data and steps with permuted targets; * Holm-adjusted p below 0.05.",
+    "Gains, stars and ties count the spread over seeds and the error of both test samples, as if these were two: the "
+    "same videos are in both, so they err to the safe side. A row that lacks seeds is never best and gets no star.",
     "at chance: the pretext task was not learnt, so whatever the row gains does not come from it.",
 )
 

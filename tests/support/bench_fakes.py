@@ -12,6 +12,7 @@ from typing import Any
 import vssl_backbones.plugin
 import vssl_baselines.plugin
 import vssl_contrast.plugin
+import vssl_heads.plugin
 import vssl_launchers.plugin
 import vssl_masked.plugin
 import vssl_speed.plugin
@@ -84,7 +85,7 @@ class FakePlugin:
 
 def fake_registry() -> Registry:
     """First-party tasks, networks and launchers; fake data and protocols."""
-    modules = (vssl_backbones, vssl_baselines, vssl_contrast, vssl_launchers, vssl_masked, vssl_speed)
+    modules = (vssl_backbones, vssl_baselines, vssl_contrast, vssl_heads, vssl_launchers, vssl_masked, vssl_speed)
     plugins: dict[str, object] = {module.__name__: module.plugin for module in modules}
     return Registry.discover(plugins={**plugins, "fake": FakePlugin()}, entry_points=False, disable=())
 
@@ -106,7 +107,12 @@ def write_done(payload: Mapping[str, Any]) -> dict[str, Any]:
         "unreadable": [], "error": None, "environment": {}, "started": now(), "finished": now(),
     }  # fmt: skip
     if payload["kind"] == "transfer":
-        record["pretrain_run_id"] = Path(config["run"]).name
+        run = Path(config["run"])
+        record["pretrain_run_id"] = run.name
+        if not (run / "encoder.json").exists():
+            raise RuntimeError(f"{run} holds no encoder")
+    else:
+        (out / "encoder.json").write_text("{}")
     write_record(out / "record.json", record)
     return {"run_id": out.name}
 

@@ -30,8 +30,11 @@ def _component(value: Any, version: int = 1) -> dict[str, Any]:
     }
 
 
-def _identity(component: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: component[key] for key in ("name", "version", "options")}
+def _identity(component: Mapping[str, Any], inner: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    identity = {key: component[key] for key in ("name", "version", "options")}
+    if inner is None:
+        return identity
+    return {**identity, "options": {}, "inner": {"of": dict(inner)}}
 
 
 def pretrain(
@@ -49,13 +52,14 @@ def pretrain(
     status: str = "done",
     seconds: float = 70.0,
     heldout: Mapping[str, Any] | None = None,
+    inner: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A pretraining record."""
+    """A pretraining record; ``inner``: the identity of a placebo's task, which older records do not have."""
     parts = {"task": _component(task), "backbone": _component(backbone) if backbone else None, "data": _component(data)}
     backbone_part = parts["backbone"]
     identity: dict[str, Any] = {
         "kind": "pretrain",
-        "task": _identity(parts["task"] or {}),
+        "task": _identity(parts["task"] or {}, inner),
         "backbone": _identity(backbone_part) if backbone_part else None,
         "seed": seed,
     }

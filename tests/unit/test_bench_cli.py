@@ -72,13 +72,24 @@ def test_plan_as_json(suite: str) -> None:
 def test_run_then_run_again_then_status(suite: str) -> None:
     first = _invoke("run", suite, "--records", "kept")
     assert first.exit_code == 0, first.output
-    assert first.output.count("done ") >= 4 and "vssl leaderboard runs/small --html" in first.output
-    assert len(list(Path("kept").glob("*.json"))) == 4
+    assert first.output.count("done ") >= 4 and "vssl leaderboard runs/small kept --html" in first.output
+    assert len(list(Path("kept").glob("*-*.json"))) == 4 and Path("kept/plan.json").exists()
     again = _invoke("run", suite)
     assert again.exit_code == 0 and "4 done, 0 to do" in again.output
     assert len((Path("runs/small/calls.txt")).read_text().split()) == 4
     status = _invoke("status", suite)
     assert "4 done, 0 to do" in status.output and "It is not running." in status.output
+
+
+def test_on_a_fresh_machine_kept_records_count_as_done(suite: str) -> None:
+    assert _invoke("run", suite, "--records", "kept").exit_code == 0
+    Path("runs").rename("elsewhere")
+    assert "4 done, 0 to do" in _invoke("plan", suite, "--records", "kept").output
+    again = _invoke("run", suite, "--records", "kept")
+    assert again.exit_code == 0 and "4 done, 0 to do" in again.output
+    assert not Path("runs/small/calls.txt").exists(), "nothing ran"
+    assert "4 done, 0 to do" in _invoke("status", suite, "--records", "kept").output
+    assert "0 done, 4 to do" in _invoke("status", suite).output
 
 
 def test_a_failed_job_makes_the_command_fail_and_is_named(suite: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 from support.bench_fakes import InlineLauncher, fake_registry
 
+from vssl_bench.board import make_board
 from vssl_bench.estimate import Estimator, duration_text
 from vssl_bench.jobs import Plan, state_of
 from vssl_bench.plan import make_plan
+from vssl_bench.rows import join_records
 from vssl_bench.run import Listener, Outcome, exclusive, run_plan
 from vssl_bench.suite import parse_suite
 from vssl_core.errors import ConfigError
@@ -56,7 +59,7 @@ def test_a_second_call_does_nothing(tmp_path: Path) -> None:
     assert len(_calls(tmp_path)) == 6
     launcher = InlineLauncher()
     assert _run(plan, launcher) == Outcome() and launcher.jobs == []
-    assert {path.stem for path in (tmp_path / "kept").glob("*.json")} == {job.run_id for job in plan.jobs}
+    assert {path.stem for path in (tmp_path / "kept").glob("*.json")} == {"plan", *(job.run_id for job in plan.jobs)}
     assert json.loads((tmp_path / "plan.json").read_text())["suite"] == "test"
 
 
@@ -99,6 +102,89 @@ def test_data_that_cannot_be_prepared_fails_its_jobs_with_the_reason(tmp_path: P
     outcome = _run(_plan(tmp_path, root="nowhere"))
     assert outcome.failed and all("there is no folder nowhere" in reason for reason in outcome.failed.values())
     assert len(outcome.done) == 1, "random-init needs no videos"
+
+
+def test_failed_records_are_kept_until_the_job_succeeds(tmp_path: Path) -> None:
+    out, kept = tmp_path / "runs", tmp_path / "kept"
+    plan = _plan(out)
+    out.mkdir()
+    (out / "fail-transfer").touch()
+    _run(plan, records=kept)
+    records, problems = read_records([kept])
+    assert not problems and len(records) == 6, "plan.json is no record"
+    assert sorted(record["status"] for record in records) == ["done"] * 3 + ["failed"] * 3
+    (out / "fail-transfer").unlink()
+    assert len(_run(plan, records=kept).done) == 3
+    assert {record["status"] for record in read_records([kept])[0]} == {"done"}
+
+
+def test_a_later_failure_does_not_replace_a_kept_finished_record(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    _run(_plan(tmp_path / "a"), records=kept)
+    plan = _plan(tmp_path / "b")
+    transfer = next(job for job in plan.jobs if job.kind == "transfer")
+    (kept / f"{transfer.run_id}.json").unlink()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "fail-pretrain").touch()
+    assert list(_run(plan, records=kept).failed) == list(transfer.needs)
+    assert {record["status"] for record in read_records([kept])[0]} == {"done"}
+
+
+def test_on_a_fresh_machine_only_what_is_missing_runs(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    _run(_plan(tmp_path / "a"), records=kept)
+    plan = _plan(tmp_path / "b")
+    launcher = InlineLauncher()
+    assert _run(plan, launcher, records=kept) == Outcome() and launcher.jobs == []
+    missing = [job for job in plan.jobs if job.kind == "transfer"][1]
+    (kept / f"{missing.run_id}.json").unlink()
+    assert _run(plan, records=kept).done == [missing.needs[0], missing.run_id], "its encoder is not here: trained again"
+    (kept / f"{missing.run_id}.json").unlink()
+    shutil.rmtree(tmp_path / "b" / missing.run_id)
+    assert _run(plan, records=kept).done == [missing.run_id], "now the encoder is"
+    pretrained = kept / f"{plan.jobs[0].run_id}.json"
+    pretrained.unlink()
+    assert _run(plan, records=kept).done == [plan.jobs[0].run_id], "a missing run is made, its measurement stays"
+
+
+def test_a_run_whose_encoder_is_gone_is_trained_again_only_if_it_is_still_needed(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    _run(plan)
+    for path in tmp_path.glob("*/encoder.json"):
+        path.unlink()
+    assert _run(plan) == Outcome()
+    transfer = next(job for job in plan.jobs if job.kind == "transfer")
+    shutil.rmtree(tmp_path / transfer.run_id)
+    assert _run(plan).done == [transfer.needs[0], transfer.run_id]
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "transfer"])
+def test_records_of_dead_workers_make_a_board(tmp_path: Path, kind: str) -> None:
+    plan = _plan(tmp_path)
+    (tmp_path / f"fail-{kind}").touch()
+    _run(plan)
+    records = [record for record in read_records([tmp_path])[0] if record["status"] == "failed"]
+    board = make_board(records)
+    assert not board.cells and len(board.notes) == (2 if kind == "pretrain" else 3)
+    if kind == "pretrain":
+        assert all("no run of" in note for note in board.notes)
+        rows, _, problems = join_records(records)
+        assert not problems and {row.role for row in rows.values()} == {"floor", "task"}
+        by_task = {record["name"]: record for record in records}
+        assert by_task["rtt@tiny"]["trains"] and not by_task["random-init"]["trains"]
+        assert all(r["needs_labels"] is False and r["heldout"] == {} and r["chance"] is None for r in records)
+
+
+def test_a_dead_workers_record_without_what_it_could_not_know_is_no_crash(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    (tmp_path / "fail-pretrain").touch()
+    _run(plan)
+    records = read_records([tmp_path])[0]
+    for record in records:
+        for key in ("needs_labels", "trains", "heldout", "chance", "data", "label"):
+            record.pop(key, None)
+        record["components"] = {"task": None, "backbone": None, "data": None}
+    assert len(make_board(records).notes) == 2
 
 
 def test_a_damaged_record_is_no_finished_job(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import vssl_baselines.plugin
 import vssl_bench.plugin
 import vssl_contrast.plugin
 import vssl_datasets.plugin
+import vssl_heads.plugin
 import vssl_masked.plugin
 import vssl_order.plugin
 import vssl_protocols.plugin
@@ -21,8 +22,8 @@ from vssl_bench.suite import load_suite
 from vssl_core.plugins import Registry
 
 _PLUGINS = (
-    vssl_backbones, vssl_baselines, vssl_bench, vssl_contrast, vssl_datasets, vssl_masked, vssl_order, vssl_protocols,
-    vssl_speed,
+    vssl_backbones, vssl_baselines, vssl_bench, vssl_contrast, vssl_datasets, vssl_heads, vssl_masked, vssl_order,
+    vssl_protocols, vssl_speed,
 )  # fmt: skip
 
 

@@ -73,6 +73,24 @@ def test_a_task_with_options_takes_the_placebo_with_the_same_options() -> None:
     assert cell.placebo == "random-labels of rtt@tiny(speeds=[1, 2])" and cell.gain_over_placebo == pytest.approx(0.25)
 
 
+def test_gains_and_ties_know_the_test_sample() -> None:
+    def board(n: int) -> Board:
+        return make_board(
+            [
+                *row("rtt@tiny", [0.60, 0.601, 0.599], n=n),
+                *row("pace@tiny", [0.57, 0.571, 0.569], n=n),
+                *placebo("rtt@tiny", [0.57, 0.571, 0.569], n=n),
+                *row("random-init", [0.57, 0.571, 0.569], n=n, trains=False),
+            ]
+        )
+
+    few, many = _cell(board(200), "rtt@tiny"), _cell(board(1_000_000), "rtt@tiny")
+    assert few.p is not None and few.p > 0.05 and few.gain_over_random_low is not None and few.gain_over_random_low < 0
+    assert many.p is not None and many.p < 0.001 and many.gain_over_random_low is not None
+    assert many.gain_over_random_low > 0
+    assert _cell(board(200), "pace@tiny").tied and not _cell(board(1_000_000), "pace@tiny").tied
+
+
 def test_holm_is_over_the_tasks_of_one_column() -> None:
     noisy = [0.33, 0.38, 0.31]
     one = [*row("rtt@tiny", noisy), *placebo("rtt@tiny", [0.3, 0.31, 0.29])]

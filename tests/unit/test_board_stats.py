@@ -72,6 +72,37 @@ def test_welch_is_scipys() -> None:
     assert found.value == pytest.approx(np.mean(a) - np.mean(b))
 
 
+def test_differences_of_accuracies_know_the_test_sample() -> None:
+    a, b, n = [0.68, 0.67, 0.70, 0.69], [0.65, 0.66, 0.64], 200
+    found = welch(a, b, n, n)
+    share_a, share_b = np.var(a, ddof=1) / 4, np.var(b, ddof=1) / 3
+    sample = sum(p * (1 - p) / n for p in (np.mean(a), np.mean(b)))
+    variance = share_a + share_b + sample
+    freedom = variance**2 / (share_a**2 / 3 + share_b**2 / 2)
+    low, high = scipy_stats.t.interval(0.95, freedom, loc=found.value, scale=math.sqrt(variance))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.p == pytest.approx(2 * scipy_stats.t.sf(found.value / math.sqrt(variance), freedom))
+    assert found.p is not None and found.p > 0.05 > (welch(a, b).p or 1.0), "3 points on 200 videos are no finding"
+
+
+def test_without_spread_over_seeds_the_test_sample_alone_is_normal() -> None:
+    found = welch([0.6, 0.6], [0.5, 0.5], 100, 100)
+    error = math.sqrt((0.24 + 0.25) / 100)
+    assert found.p == pytest.approx(2 * scipy_stats.norm.sf(0.1 / error))
+    assert found.low == pytest.approx(0.1 - 1.959964 * error)
+
+
+def test_two_equal_rows_are_seldom_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(400):
+        # Each row has a test sample of its own here: then the level is kept, and with a shared one all the more.
+        shifts = rng.normal(0, math.sqrt(0.6 * 0.4 / 300), 2)
+        a, b = (list(0.6 + shift + rng.normal(0, 0.01, 4)) for shift in shifts)
+        found += (welch(a, b, 300, 300).p or 1.0) < 0.05
+    assert found / 400 <= 0.08
+
+
 @pytest.mark.parametrize(("a", "b"), [([0.5], [0.4, 0.3]), ([0.5, 0.5], [0.4, 0.4])])
 def test_what_cannot_be_tested_has_no_p(a: list[float], b: list[float]) -> None:
     found = welch(a, b)
