@@ -7,7 +7,7 @@ from typing import Any
 from vssl_bench.jobs import Plan, PlannedJob, record_path, state_of
 from vssl_core.errors import VsslError
 from vssl_core.plugins import Registry
-from vssl_core.store.records import SCHEMA, component_record, now, write_record
+from vssl_core.store.records import SCHEMA, component_record, config_record, now, write_record
 
 __all__ = ["write_failure"]
 
@@ -43,7 +43,7 @@ def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str,
         "suite": plan.suite,
         "name": job.task if job.kind == "pretrain" else job.protocol,
         "identity": dict(job.identity),
-        "config": dict(job.config),
+        "config": config_record(job.config),
         "components": components,
         "data": {"name": job.data, "fingerprint": fingerprint, "label": job.label},
         "needs_labels": needs_labels,

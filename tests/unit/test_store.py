@@ -13,7 +13,7 @@ from vssl_core.config.schema import PretrainConfig
 from vssl_core.contracts import Spec
 from vssl_core.errors import RecordError
 from vssl_core.store.identity import identity_hash, pretrain_identity, run_id
-from vssl_core.store.records import error_record, read_record, read_records, write_record
+from vssl_core.store.records import config_record, error_record, read_record, read_records, write_record
 from vssl_core.store.runs import atomic_folder, write_json, write_text
 
 
@@ -136,3 +136,7 @@ def test_own_errors_are_recorded_without_traceback() -> None:
         raise ValueError("bug")
     except ValueError as error:
         assert "Traceback" in error_record(error)["traceback"]
+
+
+def test_records_do_not_say_where_they_were_made() -> None:
+    assert config_record({"task": "rtt", "out": "/home/me/runs", "run": "/home/me/runs/x"}) == {"task": "rtt"}

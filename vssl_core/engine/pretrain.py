@@ -25,7 +25,7 @@ from vssl_core.engine.source import TaskSource, open_task_source
 from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry
 from vssl_core.store.environment import environment
-from vssl_core.store.records import SCHEMA, component_record, error_record, now, write_record
+from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, now, write_record
 from vssl_core.store.runs import RunFolder
 from vssl_core.store.tracking import Trackers
 
@@ -77,7 +77,7 @@ def _record(planned: PlannedPretrain, suite: str, device: torch.device, started:
         "suite": suite,
         "name": task.reference,
         "identity": dict(planned.identity),
-        "config": to_plain(planned.config),
+        "config": config_record(to_plain(planned.config)),
         "components": {
             "task": component_record(task),
             "backbone": component_record(planned.backbone),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCHEMA",
     "component_record",
+    "config_record",
     "error_record",
     "is_record",
     "migrate",
@@ -54,6 +55,11 @@ def component_record(resolved: Resolved | None) -> dict[str, Any] | None:
         "distribution": resolved.entry.distribution,
         "distribution_version": resolved.entry.distribution_version,
     }
+
+
+def config_record(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plain configuration as records hold it: without the folders it was run in, which decide nothing."""
+    return {name: value for name, value in config.items() if name not in ("out", "run")}
 
 
 def error_record(error: BaseException) -> dict[str, str]:

@@ -22,7 +22,7 @@ from vssl_core.engine.precision import pick_device
 from vssl_core.errors import DataError, PluginError
 from vssl_core.plugins import Registry
 from vssl_core.store.environment import environment
-from vssl_core.store.records import SCHEMA, component_record, error_record, now, write_record
+from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, now, write_record
 from vssl_core.store.tracking import Trackers
 from vssl_core.transfer.context import Context
 from vssl_core.transfer.features import FeatureStore
@@ -202,7 +202,7 @@ def _record(planned: PlannedTransfer, suite: str, device: torch.device, started:
         "suite": suite,
         "name": f"{planned.protocol.reference} of {planned.task_reference}",
         "identity": dict(planned.identity),
-        "config": to_plain(planned.config),
+        "config": config_record(to_plain(planned.config)),
         "components": {
             "task": pretrain["components"]["task"],
             "backbone": pretrain["components"]["backbone"],
