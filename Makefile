@@ -44,7 +44,7 @@ install: $(INSTALLED)
 develop: $(DEVELOPED)
 
 quickstart: $(INSTALLED)
-	@echo "==> Suite 'quickstart': about 8 minutes on two cores. Stop it whenever you like; the same command goes on from there."
+	@echo "==> Suite 'quickstart': about 6 minutes on two cores. Stop it whenever you like; the same command goes on from there."
 	@$(BIN)/vssl bench run quickstart
 	@$(BIN)/vssl leaderboard runs/quickstart --html quickstart/leaderboard.html
 	@echo "==> Open quickstart/leaderboard.html in a browser."
