@@ -231,6 +231,7 @@ def _build(
             json.dump(table, handle)
             handle.flush()
             os.fsync(handle.fileno())
+        temporary.chmod(0o755)  # mkdtemp's 0700 would shut out others who share the folder
         # What is left of a build that was killed between its two files.
         shutil.rmtree(place, ignore_errors=True)
         os.replace(temporary, place)

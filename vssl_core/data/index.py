@@ -222,6 +222,7 @@ def _save(table: pa.Table, cache_file: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut out others who share the folder
         os.replace(temporary, cache_file)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
