@@ -10,47 +10,17 @@ how often each occurs. On unbalanced classes a constant answer reaches more; the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch.nn.functional as F
 
-from vssl_core.contracts import Batch, Build, StepOutput, Video, View
-from vssl_core.data.plan import clip_frames, random_start, span
+from vssl_core.contracts import Batch, Build, StepOutput
+from vssl_core.data.plan import OneClip
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
-from vssl_core.errors import ClipError, ConfigError
+from vssl_core.errors import ConfigError
 
-__all__ = ["ClipPlanner", "Supervised"]
-
-
-@dataclass(frozen=True, slots=True)
-class ClipPlanner:
-    """Draws one clip at a uniform start. No targets: labels come from the data set."""
-
-    frames: int
-    stride: int
-    size: tuple[int, int]
-    fit: str
-    short_video: str
-
-    def __call__(self, video: Video, rng: np.random.Generator) -> tuple[Sequence[View], Mapping[str, Any]]:
-        """Return one view of ``frames`` frames.
-
-        Raises:
-            ClipError: ``short_video="error"`` and the video is too short.
-        """
-        needed = span(self.frames, self.stride)
-        if self.short_video == "error" and video.n_frames < needed:
-            raise ClipError(
-                f"supervised needs {needed} frames (task.frames={self.frames}, task.stride={self.stride}), video "
-                f"{video.video_id!r} has {video.n_frames}; lower one of them, or set task.short_video=loop"
-            )
-        start = random_start(rng, video.n_frames, needed)
-        frames = clip_frames(video.n_frames, start, self.frames, self.stride, self.short_video)
-        return [View(frames, self.size, self.fit)], {}
+__all__ = ["Supervised"]
 
 
 class Supervised(BaseTask):
@@ -89,7 +59,7 @@ class Supervised(BaseTask):
                 "set backbone.input_mode=raw"
             )
         read = read_size or size
-        self._planner = ClipPlanner(frames, stride, (read, read), fit, short_video)
+        self._planner = OneClip("supervised", frames, stride, (read, read), fit, short_video)
         self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}
         self.label_smoothing = label_smoothing
         self.chance = 1 / n_classes
@@ -97,7 +67,7 @@ class Supervised(BaseTask):
         if frames == 1:
             backbone.sampling = {"frames": 1, "stride": 1, "clips": 1}
 
-    def planner(self) -> ClipPlanner:
+    def planner(self) -> OneClip:
         """Return what draws the clip."""
         return self._planner
 

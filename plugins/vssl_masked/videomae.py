@@ -24,54 +24,24 @@ There are no classes, hence no accuracy and no ``chance``: a reconstruction loss
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, StepOutput, Video, View
-from vssl_core.data.plan import clip_frames, random_start, span
+from vssl_core.contracts import Batch, StepOutput
+from vssl_core.data.plan import OneClip
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
-from vssl_core.errors import ClipError, ConfigError
+from vssl_core.errors import ConfigError
 from vssl_masked.patches import normalise_patches, patches, sinusoid_table, tube_mask
 
-__all__ = ["VideoMAE", "VideoMAEPlanner"]
+__all__ = ["VideoMAE"]
 
 #: stream of the mask's draw; augmentations use others
 _MASK_STREAM = 641
-
-
-@dataclass(frozen=True, slots=True)
-class VideoMAEPlanner:
-    """Draws one clip at a uniform start. No targets: the pixels are the target."""
-
-    frames: int
-    stride: int
-    size: tuple[int, int]
-    fit: str
-    short_video: str
-
-    def __call__(self, video: Video, rng: np.random.Generator) -> tuple[Sequence[View], Mapping[str, Any]]:
-        """Return one view of ``frames`` frames.
-
-        Raises:
-            ClipError: ``short_video="error"`` and the video is too short.
-        """
-        needed = span(self.frames, self.stride)
-        if self.short_video == "error" and video.n_frames < needed:
-            raise ClipError(
-                f"videomae needs {needed} frames (task.frames={self.frames}, task.stride={self.stride}), video "
-                f"{video.video_id!r} has {video.n_frames}; lower one of them, or set task.short_video=loop"
-            )
-        start = random_start(rng, video.n_frames, needed)
-        frames = clip_frames(video.n_frames, start, self.frames, self.stride, self.short_video)
-        return [View(frames, self.size, self.fit)], {}
 
 
 class VideoMAE(BaseTask):
@@ -113,7 +83,7 @@ class VideoMAE(BaseTask):
                 f"task.decoder_heads={heads} does not divide task.decoder_dim={dim}; choose heads that do"
             )
         read = read_size or size
-        self._planner = VideoMAEPlanner(frames, stride, (read, read), fit, short_video)
+        self._planner = OneClip("videomae", frames, stride, (read, read), fit, short_video)
         self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}
         self.mask_ratio = mask_ratio
         self.normalise_target = normalise_target
@@ -129,7 +99,7 @@ class VideoMAE(BaseTask):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def planner(self) -> VideoMAEPlanner:
+    def planner(self) -> OneClip:
         """Return what draws the clip."""
         return self._planner
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vssl_core.contracts import ClipRecipe, Video, View
 from vssl_core.errors import ClipError, ConfigError
 
-__all__ = ["clip_frames", "random_start", "recipe_views", "sample_rng", "sample_seed", "span"]
+__all__ = ["OneClip", "clip_frames", "random_start", "recipe_views", "sample_rng", "sample_seed", "span"]
 
 # Streams that must never coincide get their own first word of entropy.
 _STREAM_SAMPLE, _STREAM_SEED, _STREAM_SHUFFLE = 1, 2, 3
@@ -116,6 +119,34 @@ def recipe_views(video: Video, recipe: ClipRecipe, read_size: int = 0, fit: str 
             frames = clip_frames(video.n_frames, int(place * (room + 1)), recipe.frames, recipe.stride)
         views.append(View(_perturbed(frames, recipe.perturb, video.video_id, clip), (side, side), fit))
     return views
+
+
+@dataclass(frozen=True, slots=True)
+class OneClip:
+    """A planner that draws one clip at a uniform start and makes no targets; ``task`` is its name in messages."""
+
+    task: str
+    frames: int
+    stride: int
+    size: tuple[int, int]
+    fit: str
+    short_video: str
+
+    def __call__(self, video: Video, rng: np.random.Generator) -> tuple[Sequence[View], Mapping[str, Any]]:
+        """Return one view of ``frames`` frames.
+
+        Raises:
+            ClipError: ``short_video="error"`` and the video is too short.
+        """
+        needed = span(self.frames, self.stride)
+        if self.short_video == "error" and video.n_frames < needed:
+            raise ClipError(
+                f"{self.task} needs {needed} frames (task.frames={self.frames}, task.stride={self.stride}), video "
+                f"{video.video_id!r} has {video.n_frames}; lower one of them, or set task.short_video=loop"
+            )
+        start = random_start(rng, video.n_frames, needed)
+        frames = clip_frames(video.n_frames, start, self.frames, self.stride, self.short_video)
+        return [View(frames, self.size, self.fit)], {}
 
 
 def _perturbed(frames: np.ndarray, perturb: str, video_id: str, clip: int) -> np.ndarray:
