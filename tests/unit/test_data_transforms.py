@@ -143,7 +143,7 @@ def test_resizing_equals_torchs_antialiased_bilinear(size: int) -> None:
         return functional.interpolate(flat, (size, size), mode="bilinear", antialias=True).permute(1, 0, 2, 3)
 
     torch.testing.assert_close(out[0], resized(clip[0]), rtol=0, atol=2e-6)
-    # A resize of the cut box knows nothing outside of it; here pixels beyond its rim blend in when shrinking.
+    # A resize of the cut box knows nothing outside of it; with rim="frame" pixels beyond it blend in when shrinking.
     inner = slice(1, -1)
     cut = resized(clip[1, :, :, 3:14, 5:18])
     if size >= 13:

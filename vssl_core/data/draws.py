@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["permutations", "uniform"]
+__all__ = ["permutations", "split_seeds", "uniform"]
 
 
 def _signed(value: int) -> int:
@@ -60,3 +60,8 @@ def uniform(seeds: Tensor, n: int, *, stream: int, low: float = 0.0, high: float
 def permutations(seeds: Tensor, n: int, *, stream: int) -> Tensor:
     """Draw one uniform permutation of ``0 .. n-1`` per sample: int64 ``[B, n]``."""
     return torch.argsort(_bits(seeds, n, stream), dim=1, stable=True)
+
+
+def split_seeds(seeds: Tensor, n: int, *, stream: int) -> Tensor:
+    """Make ``n`` independent seeds of each one, for its pieces or frames: int64 ``[B]`` -> ``[B, n]``."""
+    return _bits(seeds, n, stream)
