@@ -6,7 +6,22 @@ from dataclasses import dataclass
 
 from vssl_core.config.schema import option
 
-__all__ = ["VIDEO_EXTENSIONS", "Csv", "Folder", "ToyMotion", "ToyPhysics"]
+__all__ = [
+    "VIDEO_EXTENSIONS",
+    "Csv",
+    "Diving48",
+    "Folder",
+    "Frames",
+    "Hmdb51",
+    "Jester",
+    "Kinetics",
+    "OfficialOptions",
+    "Segments",
+    "SomethingSomethingV2",
+    "ToyMotion",
+    "ToyPhysics",
+    "Ucf101",
+]
 
 VIDEO_EXTENSIONS = [
     "3gp",
@@ -47,6 +62,7 @@ class Folder:
     group_pattern: str = option(
         "", "regular expression on the relative path; its first group names the source; empty: none is known"
     )
+    index: str = option("", "index file of the videos, made by `vssl data index`; empty: one is made and kept")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -64,6 +80,121 @@ class Csv:
     labels: list[str] = option(["label"], "columns with class names; [] for an unlabelled set")
     multi_labels: list[str] = option([], "columns with several class names, separated by a semicolon")
     numbers: list[str] = option([], "columns with a number to regress")
+    index: str = option("", "index file of the videos, made by `vssl data index`; empty: one is made and kept")
+
+
+@dataclass(kw_only=True, slots=True)
+class Segments(Csv):
+    """Parts of long videos listed in a CSV file: as ``csv``, with a start and an end, in seconds, in each row.
+
+    Where the file has no group column, or a row no group, it is the long video.
+    """
+
+    start: str = option("start", "column with the time at which the part begins, in seconds")
+    end: str = option("end", "column with the time at which it ends, in seconds")
+
+
+@dataclass(kw_only=True, slots=True)
+class Frames:
+    """A directory of folders of JPEG or PNG frames: each folder that holds only pictures is a video.
+
+    The frames are in natural order of their names: 2.jpg before 10.jpg. Sub-folders ``train``, ``val`` and ``test``
+    are splits where there is a ``train``; otherwise everything is ``train``. Where all videos of the splits lie in
+    two or more folders below them, those folders are the classes of label ``class``.
+    """
+
+    root: str = option("", "the directory")
+    title: str = option("", "name in records and on boards; empty: the directory's own")
+    labels: str = option(
+        "auto",
+        "auto: folders are classes where all videos lie in two or more; folders: insist; none",
+        choices=("auto", "folders", "none"),
+    )
+    fps: float = option(25.0, "frames a second at which the pictures were taken", minimum=0.001)
+    group_pattern: str = option(
+        "", "regular expression on the relative path; its first group names the source; empty: none is known"
+    )
+    index: str = option("", "index file of the folders, made by `vssl data index`; empty: one is made and kept")
+
+
+@dataclass(kw_only=True, slots=True)
+class OfficialOptions:
+    """What the readers of official annotation files share."""
+
+    root: str = option("", "directory of the data set")
+    index: str = option("", "index file of the videos, made by `vssl data index`; empty: one is made and kept")
+    missing: str = option(
+        "error",
+        "annotated videos that are not there: error, or leave-out (said, and kept in the records; another fingerprint)",
+        choices=("error", "leave-out"),
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class Ucf101(OfficialOptions):
+    """101 actions, official splits 1 to 3, groups of clips from one source."""
+
+    videos: str = option("UCF-101", "folder of videos, searched to its depths; relative to root unless absolute")
+    annotations: str = option("ucfTrainTestlist", "folder of classInd.txt, trainlist01.txt, testlist01.txt ...")
+    split: int = option(1, "official split", choices=(1, 2, 3))
+
+
+@dataclass(kw_only=True, slots=True)
+class Hmdb51(OfficialOptions):
+    """51 actions, official splits 1 to 3, groups of clips from one source."""
+
+    videos: str = option("hmdb51_org", "folder of videos, searched to its depths; relative to root unless absolute")
+    annotations: str = option("testTrainMulti_7030_splits", "folder of brush_hair_test_split1.txt ...")
+    split: int = option(1, "official split", choices=(1, 2, 3))
+
+
+@dataclass(kw_only=True, slots=True)
+class Kinetics(OfficialOptions):
+    """400, 600 or 700 actions in clips from YouTube, whichever the lists are of; groups are YouTube videos."""
+
+    videos: str = option("", "folder of videos, searched to its depths; relative to root unless absolute; empty: root")
+    annotations: str = option("annotations", "folder of train.csv, val.csv or validate.csv, test.csv")
+    measure_on: str = option(
+        "validation",
+        "official split that is `test` here; test: validation is `val`, and test.csv must have labels",
+        choices=("validation", "test"),
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class SomethingSomethingV2(OfficialOptions):
+    """Something-Something V2: 174 templates of what is done with something."""
+
+    videos: str = option(
+        "20bn-something-something-v2", "folder of videos, searched to its depths; relative to root unless absolute"
+    )
+    annotations: str = option("labels", "folder of labels.json, train.json, validation.json, test.json ...")
+    measure_on: str = option(
+        "validation",
+        "official split that is `test` here; test: validation is `val`, and test-answers.csv is needed",
+        choices=("validation", "test"),
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class Diving48(OfficialOptions):
+    """48 dives of competitions, labels of version 2; groups are competitions."""
+
+    videos: str = option("rgb", "folder of videos, searched to its depths; relative to root unless absolute")
+    annotations: str = option("", "folder of Diving48_V2_train.json, Diving48_V2_test.json, Diving48_vocab.json")
+
+
+@dataclass(kw_only=True, slots=True)
+class Jester(OfficialOptions):
+    """27 hand gestures, as folders of frames."""
+
+    videos: str = option("20bn-jester-v1", "folder of folders of frames; relative to root unless absolute")
+    annotations: str = option("labels", "folder of labels.csv, train.csv, validation.csv ...")
+    measure_on: str = option(
+        "validation",
+        "official split that is `test` here; test: validation is `val`, and test-answers.csv is needed",
+        choices=("validation", "test"),
+    )
 
 
 @dataclass(kw_only=True, slots=True)

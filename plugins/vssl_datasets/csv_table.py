@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_format
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from vssl_core.errors import ConfigError, DataError, near_names
@@ -20,6 +20,8 @@ class CsvDataset(TableDataset):
         DataError: the file is missing or lacks a column, or a path leads out of ``root``.
     """
 
+    _named_by = "data.path"
+
     def __init__(
         self,
         *,
@@ -32,6 +34,7 @@ class CsvDataset(TableDataset):
         labels: Sequence[str] = ("label",),
         multi_labels: Sequence[str] = (),
         numbers: Sequence[str] = (),
+        index: str = "",
     ) -> None:
         if not csv:
             raise ConfigError("data.csv is empty; give the CSV file: data=csv data.root=DIRECTORY data.csv=FILE")
@@ -51,7 +54,7 @@ class CsvDataset(TableDataset):
             raise ConfigError(f"data.labels, data.multi_labels and data.numbers name a column twice: {columns}")
         self._columns = columns
         self._listed = self._read()
-        super().__init__(title or self._root.name, {column: kind for kind, column in kinds})
+        super().__init__(title or self._root.name, {column: kind for kind, column in kinds}, index=index)
 
     def _list(self) -> tuple[Path, list[Row]]:
         return self._root, self._listed
@@ -60,25 +63,31 @@ class CsvDataset(TableDataset):
         with self._file.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv_format.DictReader(handle)
             header = list(reader.fieldnames or ())
-            for column in [self._path, *self._columns]:
+            for column in self._needed():
                 if column not in header:
                     raise DataError(
                         f"{self._file.name} has no column {column!r}; it has {', '.join(map(repr, header))}"
-                        f"{near_names(column, header)}. Name the columns with data.path and data.labels ([] for none)"
+                        f"{near_names(column, header)}. Name the columns with {self._named_by} and data.labels "
+                        "([] for none)"
                     )
             rows = []
             for line, cells in enumerate(reader, start=2):
                 if None in cells or None in cells.values():
                     raise DataError(f"{self._file.name}, line {line}: {len(header)} cells are expected")
-                rows.append(
-                    Row(
-                        self._checked(cells[self._path].strip(), line),
-                        cells[self._split].strip() if self._split in header else "train",
-                        cells[self._group].strip() if self._group in header else "",
-                        {column: cells[column].strip() for column in self._columns},
-                    )
-                )
+                rows.append(self._row(cells, line))
         return rows
+
+    def _needed(self) -> list[str]:
+        """Return the columns without which there is no row."""
+        return [self._path, *self._columns]
+
+    def _row(self, cells: Mapping[str, str], line: int) -> Row:
+        return Row(
+            self._checked(cells[self._path].strip(), line),
+            cells[self._split].strip() if self._split in cells else "train",
+            cells[self._group].strip() if self._group in cells else "",
+            {column: cells[column].strip() for column in self._columns},
+        )
 
     def _checked(self, path: str, line: int) -> str:
         """Return the path, normalised; one that leaves the root is refused."""

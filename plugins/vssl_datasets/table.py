@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import numpy as np
 from vssl_core.contracts import Targets, Video
 from vssl_core.data.decode import FileReader
 from vssl_core.data.home import home
-from vssl_core.data.index import Index, build_index
+from vssl_core.data.index import Index
 from vssl_core.data.progress import shown_progress
+from vssl_core.data.scan import build_index
+from vssl_core.data.videos import IndexedVideos, segment_id
 from vssl_core.errors import DataError, near_names
 
 __all__ = ["Row", "TableDataset"]
@@ -30,16 +33,23 @@ class Row:
     """One video before its file is looked at.
 
     Attributes:
-        path: relative to the root, with forward slashes; the video's name.
+        path: of a file, or of a folder of pictures, relative to the root, with forward slashes.
         split: ``"train"``, ``"val"`` or ``"test"``.
         group: the source it shares with others; empty: none is known.
         labels: the text of each label.
+        segment: where it begins and ends in its file, in seconds; ``None``: the whole file.
     """
 
     path: str
     split: str
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    segment: tuple[float, float] | None = None
+
+    @property
+    def video_id(self) -> str:
+        """The video's name in the set."""
+        return self.path if self.segment is None else segment_id(self.path, *self.segment)
 
 
 class TableDataset(ABC):
@@ -49,10 +59,22 @@ class TableDataset(ABC):
         name: as in records and on boards.
         kinds: label -> ``"class"``, ``"multi-label"`` or ``"number"``; the first is the set's first label.
         classes: label -> class names in order, where they are fixed; otherwise the sorted names that occur.
+        frames_fps: frames a second of videos that are folders of pictures.
+        index: an index file made beforehand, by ``vssl data index``; empty: one is made and kept below ``home()``.
     """
 
-    def __init__(self, name: str, kinds: Mapping[str, str], classes: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        kinds: Mapping[str, str],
+        classes: Mapping[str, Sequence[str]] | None = None,
+        *,
+        frames_fps: float = 0.0,
+        index: str = "",
+    ) -> None:
         self.name = name
+        self._frames_fps = frames_fps
+        self._index_file = index
         self._kinds = dict(kinds)
         self._fixed_classes = dict(classes or {})
 
@@ -71,26 +93,54 @@ class TableDataset(ABC):
                 )
         if not any(row.split == "train" for row in rows):
             raise DataError(f"data set {self.name!r} at {root} has no videos in split 'train'")
-        return root, sorted(rows, key=lambda row: row.path)
+        rows = sorted(rows, key=lambda row: row.video_id)
+        for before, row in pairwise(rows):
+            if before.video_id == row.video_id:
+                raise DataError(
+                    f"data set {self.name!r}: {row.video_id!r} is listed twice; every video must stand in one place of "
+                    "one split"
+                )
+        return root, rows
 
     @cached_property
     def _index(self) -> Index:
         root, rows = self._table
-        place = hashlib.blake2b(str(root.absolute()).encode(), digest_size=12).hexdigest()
+        if self._index_file:
+            return Index(Path(self._index_file).expanduser())
+        paths = sorted({row.path for row in rows})
+        # One folder a root: sets over one stock of files share what is known of them.
+        place = home() / "index" / _short_hash([str(root.absolute())]) / f"{_short_hash(paths)}.index"
         with shown_progress(f"indexing videos of {self.name}") as progress:
-            return build_index(
-                root, [row.path for row in rows], cache_file=home() / "index" / f"{place}.arrow", progress=progress
-            )
+            return build_index(root, paths, cache_file=place, progress=progress, frames_fps=self._frames_fps)
 
     @cached_property
-    def _videos(self) -> dict[str, list[Video]]:
-        root, rows = self._table
-        videos: dict[str, list[Video]] = {split: [] for split in self.splits()}
-        for at, row in enumerate(rows):
-            found = self._index[row.path]
-            videos[row.split].append(
-                Video(at, row.path, str(root / row.path), found.n_frames, found.fps, found.duration_s, found.size)
+    def _numbers(self) -> np.ndarray:
+        """The row of the index that belongs to each row of the table, int64."""
+        at = {path: number for number, (path,) in enumerate(self._index.columns("path"))}
+        lost = [row.path for row in self._table[1] if row.path not in at]
+        if lost:
+            raise DataError(
+                f"{len(lost)} videos of {self.name!r} are not in the index {self._index.file}, such as {lost[0]!r}; "
+                "make it again with 'vssl data index'"
             )
+        return np.array([at[row.path] for row in self._table[1]], dtype=np.int64)
+
+    @cached_property
+    def _hashes(self) -> list[str]:
+        """The hash of the content of each row of the index."""
+        return [content for (content,) in self._index.columns("content_hash")]
+
+    @cached_property
+    def _videos(self) -> dict[str, IndexedVideos]:
+        root, rows = self._table
+        segments = None
+        if any(row.segment is not None for row in rows):
+            segments = np.array([row.segment or (np.nan, np.nan) for row in rows], dtype=np.float64)
+        videos = {}
+        for split in self.splits():
+            chosen = np.array([at for at, row in enumerate(rows) if row.split == split], dtype=np.int64)
+            within = None if segments is None else segments[chosen]
+            videos[split] = IndexedVideos(self._index, root, self._numbers[chosen], chosen, within)
         return videos
 
     def splits(self) -> Sequence[str]:
@@ -137,18 +187,19 @@ class TableDataset(ABC):
         return Targets(kind, values, classes)
 
     def groups(self, split: str) -> Sequence[str]:
-        """Return the source of each video of a split; its own path where none is known."""
+        """Return the source of each video of a split; its own file where none is known."""
         self._check_split(split)
         return [row.group or row.path for row in self._rows(split)]
 
     def content_hashes(self, split: str) -> Sequence[str]:
         """Return a hash of each file's bytes, in the order of the split's videos."""
         self._check_split(split)
-        return [self._index[row.path].content_hash for row in self._rows(split)]
+        rows = zip(self._table[1], self._numbers.tolist(), strict=True)
+        return [self._hashes[number] for row, number in rows if row.split == split]
 
     def reader(self) -> FileReader:
         """Return a reader that decodes from the files."""
-        return FileReader(self._index)
+        return FileReader(self._index, self._numbers, check_time=not self._index_file)
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -158,8 +209,8 @@ class TableDataset(ABC):
     def fingerprint(self) -> str:
         """Return a hash over every row's path, content, split, group and labels; the root does not count."""
         digest = hashlib.blake2b(digest_size=16)
-        for row in self._table[1]:
-            line = [row.path, self._index[row.path].content_hash, row.split, row.group, sorted(row.labels.items())]
+        for row, number in zip(self._table[1], self._numbers.tolist(), strict=True):
+            line = [row.video_id, self._hashes[number], row.split, row.group, sorted(row.labels.items())]
             digest.update(json.dumps(line).encode())
         return digest.hexdigest()
 
@@ -192,6 +243,10 @@ class TableDataset(ABC):
             raise DataError(
                 f"data set {self.name!r}: label {label!r} has the value {text!r}; expected a number"
             ) from error
+
+
+def _short_hash(lines: Sequence[str]) -> str:
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=12).hexdigest()
 
 
 def _names(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.official_sets import LAYOUTS, lay_out
 
 from vssl_core.discovery import Entry
 from vssl_core.plugins import Registry
@@ -103,6 +104,8 @@ def test_dataset(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     value = small(entry)
     if entry.spec.name in ("folder", "csv"):
         value = own_videos(entry.spec.name, tmp_path / "videos")
+    elif entry.spec.name in LAYOUTS:
+        value = lay_out(entry.spec.name, tmp_path / "videos")
     check_dataset(value, REGISTRY)
 
 

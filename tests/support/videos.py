@@ -9,7 +9,6 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
 
 from vssl_core.contracts import Video, View
 from vssl_core.data.plan import clip_frames, random_start, span
@@ -62,12 +61,8 @@ def write_video(
 
 def decode_all(path: Path) -> np.ndarray:
     """uint8 [T, H, W, 3]: every frame of a file at its own size, by the plainest loop there is."""
-    how = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
     with av.open(str(path)) as container:
-        decoded = [
-            frame.reformat(format="rgb24", interpolation=how).to_ndarray() for frame in container.decode(video=0)
-        ]
-    return np.stack(decoded)
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def rows(n_videos: int, n_frames: int = 40) -> list[Video]:

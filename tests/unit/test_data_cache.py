@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.videos import PatternReader, pictures, rows, write_video
 
+import vssl_core.data.cache as cache_module
 from vssl_core.contracts import Video, View
 from vssl_core.data.cache import Picture, estimate_bytes, open_cache
 from vssl_core.data.decode import FileReader
-from vssl_core.data.index import build_index
+from vssl_core.data.scan import build_index
 from vssl_core.errors import ClipError
 
 SIZES: list[Picture] = [((16, 24), "short-side-crop"), ((12, 12), "pad")]
@@ -34,7 +39,7 @@ def _set(folder: Path) -> tuple[FileReader, list[Video]]:
         data[pos + 4 : pos + size] = b"\xff" * (size - 4)
     (folder / "hurt.mp4").write_bytes(data)
     names = ["a.mp4", "b.mp4", "bad.mp4", "hurt.mp4"]
-    index = build_index(folder, names, cache_file=folder / "index.arrow")
+    index = build_index(folder, names, cache_file=folder / "a.index")
     videos = []
     for at, name in enumerate(names):
         row = index[name]
@@ -101,9 +106,45 @@ def test_other_content_is_another_cache(tmp_path: Path) -> None:
     view = View(np.array([4]), *SIZES[0])
     before = open_cache(reader, videos[1:2], SIZES[:1], tmp_path / "cache")(videos[1], [view])[0]
     write_video(tmp_path / "b.mp4", pictures(9, seed=5))
-    index = build_index(tmp_path, ["b.mp4"], cache_file=tmp_path / "index.arrow")
+    index = build_index(tmp_path, ["b.mp4"], cache_file=tmp_path / "a.index")
     after = open_cache(FileReader(index), videos[1:2], SIZES[:1], tmp_path / "cache")(videos[1], [view])[0]
     assert not np.array_equal(before, after)
+
+
+class _NotingReader(PatternReader):
+    """Notes its calls in a file, since caches are filled by other processes; hangs at one video, crashes at another."""
+
+    def __init__(self, notes: Path, hangs: int = -1, crashes: int = -1) -> None:
+        super().__init__()
+        self.notes, self.hangs, self.crashes = notes, hangs, crashes
+
+    def __call__(self, video: Video, views: Sequence[View]) -> list[np.ndarray]:
+        with self.notes.open("ab") as handle:
+            handle.write(b".")
+        if video.index == self.hangs:
+            time.sleep(600)
+        if video.index == self.crashes:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().__call__(video, views)
+
+
+def test_a_video_that_hangs_or_crashes_stands_in_the_cache_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "_LIMIT_S", 0.5)
+    monkeypatch.setattr(cache_module, "_SLOWEST_FRAME_S", 0.0)
+    videos = rows(6, n_frames=5)
+    for video in videos:
+        (tmp_path / video.video_id).touch()
+    videos = [Video(v.index, v.video_id, str(tmp_path / v.video_id), 5, 25.0, 0.2, (8, 8)) for v in videos]
+    reader = _NotingReader(tmp_path / "calls", hangs=1, crashes=4)
+    cached = open_cache(reader, videos, SIZES[:1], tmp_path / "cache", workers=2)
+    view = View(np.arange(5), *SIZES[0])
+    for video, reason in ((videos[1], "did not end within"), (videos[4], r"crashed the decoder \(SIGSEGV\)")):
+        with pytest.raises(ClipError, match=reason):
+            cached(video, [view])
+    for video in (videos[0], videos[2], videos[5]):
+        np.testing.assert_array_equal(cached(video, [view])[0], PatternReader()(video, [view])[0])
 
 
 def test_two_at_once_build_once(tmp_path: Path) -> None:
@@ -111,7 +152,7 @@ def test_two_at_once_build_once(tmp_path: Path) -> None:
     for video in videos:
         (tmp_path / video.video_id).touch()
     videos = [Video(v.index, v.video_id, str(tmp_path / v.video_id), 5, 25.0, 0.2, (8, 8)) for v in videos]
-    reader = PatternReader()
+    reader = _NotingReader(tmp_path / "calls")
     found: list[np.ndarray] = []
 
     def use() -> None:
@@ -123,7 +164,7 @@ def test_two_at_once_build_once(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert reader.calls == len(videos)
+    assert len((tmp_path / "calls").read_bytes()) == len(videos)
     expected = reader(videos[7], [View(np.arange(5), *SIZES[0])])[0]
     assert len(found) == 4
     for pixels in found:
@@ -131,16 +172,15 @@ def test_two_at_once_build_once(tmp_path: Path) -> None:
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
-    class Stopped(PatternReader):
-        def __call__(self, video: Video, views: object) -> list[np.ndarray]:
-            raise KeyboardInterrupt
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
 
     videos = rows(3, n_frames=5)
     for video in videos:
         (tmp_path / video.video_id).touch()
     videos = [Video(v.index, v.video_id, str(tmp_path / v.video_id), 5, 25.0, 0.2, (8, 8)) for v in videos]
     with pytest.raises(KeyboardInterrupt):
-        open_cache(Stopped(), videos, SIZES[:1], tmp_path / "cache", workers=1)
+        open_cache(PatternReader(), videos, SIZES[:1], tmp_path / "cache", stop, workers=1)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 

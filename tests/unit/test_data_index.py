@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.videos import decode_all, pictures, write_video
 
-import vssl_core.data.index as index_module
+import vssl_core.data.scan as scan_module
 from vssl_core.contracts import Video, View
 from vssl_core.data.decode import FileReader
-from vssl_core.data.index import Index, build_index
+from vssl_core.data.index import Index
+from vssl_core.data.scan import build_index
 from vssl_core.errors import ClipError, DataError
 
 
@@ -28,10 +30,14 @@ def folder(tmp_path: Path) -> Path:
 PATHS = ["a.mp4", "sub/b ü&.mp4", "bad.mp4", "gone.mp4"]
 
 
-def _build(folder: Path, paths: list[str] | None = None) -> tuple[Index, list[tuple[int, int]]]:
+def _build(
+    folder: Path, paths: list[str] | None = None, name: str = "a.index", **options: Any
+) -> tuple[Index, list[tuple[int, int]]]:
     calls: list[tuple[int, int]] = []
-    cache_file = folder / "cache" / "index.arrow"
-    built = build_index(folder / "set", paths or PATHS, cache_file=cache_file, progress=lambda *at: calls.append(at))
+    cache_file = folder / "cache" / name
+    built = build_index(
+        folder / "set", paths or PATHS, cache_file=cache_file, progress=lambda *at: calls.append(at), **options
+    )
     return built, calls
 
 
@@ -42,7 +48,7 @@ def _video(folder: Path, built: Index, path: str) -> Video:
 
 def test_rows(folder: Path) -> None:
     built, calls = _build(folder)
-    assert list(built) == PATHS
+    assert list(built) == sorted(PATHS)
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     row = built["sub/b ü&.mp4"]
     assert (row.n_frames, row.size, row.fps, row.duration_s, row.reason) == (7, (32, 32), 25.0, 7 / 25, "")
@@ -59,7 +65,7 @@ def test_rows(folder: Path) -> None:
 
 def test_known_files_are_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = _build(folder)
-    monkeypatch.setattr(index_module, "probe", lambda source: pytest.fail(f"{source} was read again"))
+    monkeypatch.setattr(scan_module, "guarded_map", lambda *_, **__: pytest.fail("files were read again"))
     second, calls = _build(folder)
     assert calls == []
     for path in PATHS:
@@ -79,7 +85,7 @@ def test_changed_new_and_removed_files(folder: Path) -> None:
     assert before["a.mp4"].content_hash != after["a.mp4"].content_hash
     with pytest.raises(DataError, match=r"'bad\.mp4' is not in the index of 3 videos"):
         after["bad.mp4"]
-    _, calls = _build(folder, ["bad.mp4"])
+    _, calls = _build(folder, ["a.mp4", "c.mp4"], "b.index")
     assert calls == [], "sets over one root share what is known of their files"
 
 
@@ -92,12 +98,12 @@ def test_equal_bytes_have_equal_hashes_whatever_their_names(folder: Path) -> Non
 @pytest.mark.parametrize("content", [b"", b"junk", b"ARROW1\0\0" + bytes(100)])
 def test_a_broken_cache_file_is_built_anew(content: bytes, folder: Path) -> None:
     _build(folder)
-    (folder / "cache" / "index.arrow").write_bytes(content)
+    (folder / "cache" / "a.index").write_bytes(content)
     built, calls = _build(folder)
     assert len(calls) == 4
     assert built["a.mp4"].n_frames == 12
     leftovers = {path.name for path in (folder / "cache").iterdir()}
-    assert leftovers == {"index.arrow", "index.arrow.lock"}
+    assert leftovers == {"a.index", "a.index.lock"}
 
 
 def test_a_path_twice_is_an_error(folder: Path) -> None:

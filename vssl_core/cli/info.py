@@ -1,4 +1,4 @@
-"""``vssl info``: one component with its recipes and options."""
+"""``vssl info``: one component with its guide, recipes and options."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ __all__ = ["command", "option_rows"]
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 def command(kind: str, name: str, as_json: bool) -> None:
-    """Show the component NAME of a KIND: what it is, its recipes and its options.
+    """Show the component NAME of a KIND: what it is, how to use it, its recipes and its options.
 
     \b
     vssl info task rtt
+    vssl info dataset ucf101
     vssl info backbone timm/resnet18
     """  # noqa: D301 (click's \b is a control character)
     registry = current_registry()
@@ -36,7 +37,7 @@ def command(kind: str, name: str, as_json: bool) -> None:
     if recipe:
         registry.resolve(kind, f"{name}@{recipe}")  # an unknown one is an error here too
     if as_json:
-        print_json({**describe_entry(entry), "options": options})
+        print_json({**describe_entry(entry), "guide": entry.spec.guide, "options": options})
     else:
         _print(entry, options)
 
@@ -89,6 +90,9 @@ def _print(entry: Entry, options: list[dict[str, Any]]) -> None:
     for recipe, chosen in spec.recipes.items():
         words = " ".join(f"{key}={_word(value)}" for key, value in chosen.items())
         console.print(f"  @{recipe:<8}{words}", soft_wrap=True)
+    if spec.guide:
+        console.print()
+        console.print(spec.guide.rstrip("\n"), soft_wrap=True)
     if not options:
         console.print("  no options")
         return

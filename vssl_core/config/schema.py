@@ -96,6 +96,11 @@ class LoaderConfig:
     )
     cache_max_gb: float = option(4.0, "cache=auto: largest decoded size in GiB", minimum=0.0)
     prefetch: int = option(2, "batches that a worker prepares ahead", minimum=1)
+    limit_s: float = option(
+        60.0,
+        "seconds that a loader process may be at one video before it is killed and the video left out",
+        minimum=0.1,
+    )
     max_bad: float = option(
         0.01, "part of the videos that may be unreadable before the run stops", minimum=0.0, maximum=1.0
     )

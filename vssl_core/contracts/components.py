@@ -18,6 +18,8 @@ class Spec:
         target: ``"package.module:Attribute"``, imported on first use. For suites ``"package:path/in/package.yaml"``.
         config: ``"package.config:Dataclass"`` with a documented default for every field; ``""``: it has no options.
         summary: one line for ``vssl list``.
+        guide: longer text that ``vssl info`` shows as it stands; for data sets where to get them and how the files must
+            lie.
         version: raised when results stop being comparable with those of the version before.
         paper: arXiv id or DOI.
         requires: capabilities asked of the backbone: ``"map"``, ``"tokens"``, ``"masking"``, ``"frames"``.
@@ -33,6 +35,7 @@ class Spec:
     target: str
     config: str = ""
     summary: str = ""
+    guide: str = ""
     version: int = 1
     paper: str = ""
     requires: frozenset[str] = frozenset()

@@ -19,13 +19,14 @@ class Video:
 
     Attributes:
         index: position in the whole data set, all splits counted; unique.
-        video_id: stable name within the data set (its path relative to the root).
-        source: path of the file.
-        n_frames: frames that the container really holds, counted packet by packet, not read from a header.
+        video_id: stable name within the data set (its path relative to the root; segments add ``#START-END``).
+        source: path of the file, or of the folder of pictures.
+        n_frames: frames that can really be read, counted packet by packet, not taken from a header.
         fps: mean frames a second.
         duration_s: seconds.
         size: height and width as shown (rotation applied).
         motion: optional float32 ``[n_frames]`` of motion energy.
+        first_frame: where it begins in its file, for a segment of a longer video; views count from there.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Video:
     duration_s: float
     size: tuple[int, int]
     motion: np.ndarray | None = None
+    first_frame: int = 0
 
 
 class View(NamedTuple):

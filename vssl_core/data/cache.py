@@ -9,8 +9,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ import numpy as np
 from filelock import FileLock
 
 from vssl_core.contracts import Reader, Video, View
-from vssl_core.data.index import Progress
+from vssl_core.data.fit import DECODING
+from vssl_core.data.guard import guarded_map
+from vssl_core.data.progress import Progress
 from vssl_core.errors import ClipError
 
 __all__ = ["CachedReader", "Picture", "PixelCache", "estimate_bytes", "open_cache"]
@@ -26,9 +28,9 @@ __all__ = ["CachedReader", "Picture", "PixelCache", "estimate_bytes", "open_cach
 #: a size (height, width) and the way of coming to it, as in ``View``
 Picture = tuple[tuple[int, int], str]
 
-# Raised whenever the same file and view would decode to other pixels.
-_DECODING = 1
 _PIXELS, _TABLE = "frames.u8", "cache.json"
+# A video that is not decoded by then hangs: seconds, and seconds a frame on top.
+_LIMIT_S, _SLOWEST_FRAME_S = 60.0, 1.0
 
 
 def estimate_bytes(videos: Sequence[Video], sizes: Sequence[Picture]) -> int:
@@ -154,7 +156,7 @@ def open_cache(
         sizes: sizes and fits, as views ask for them.
         folder: where caches are kept.
         progress: called with (videos done, videos to do) while building.
-        workers: decoding threads; 0: as many as the machine has cores.
+        workers: decoding processes; 0: as many as the machine has cores.
     """
     folder = Path(folder)
     caches = []
@@ -174,7 +176,7 @@ def _key(reader: Reader, videos: Sequence[Video], picture: Picture) -> str:
 
     digest = hashlib.blake2b(digest_size=12)
     libraries = [av.library_versions[name] for name in ("libavcodec", "libswscale")]
-    digest.update(json.dumps([_DECODING, picture, libraries]).encode())
+    digest.update(json.dumps([DECODING, picture, libraries]).encode())
     named = getattr(reader, "content_key", None)
     for video in videos:
         content = named(video) if named is not None else _stat_key(video)
@@ -200,25 +202,24 @@ def _build(
     try:
         # An empty file cannot be mapped; then there is nothing to read either.
         shape = (max(total, 1), height, width, 3)
-        mapped = np.memmap(temporary / _PIXELS, np.uint8, "w+", shape=shape)
-        pixels = mapped.view(np.ndarray)
+        np.memmap(temporary / _PIXELS, np.uint8, "w+", shape=shape).flush()
         entries: dict[str, dict[str, Any]] = {}
-
-        def decode(at: int) -> tuple[str, dict[int, str]]:
-            video = videos[at]
-            return _decode_video(reader, video, picture, pixels[offsets[at] : offsets[at] + video.n_frames])
-
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            for at, (reason, missing) in enumerate(pool.map(decode, range(len(videos)))):
-                entries[videos[at].video_id] = {
-                    "offset": int(offsets[at]),
-                    "n_frames": videos[at].n_frames,
-                    "reason": reason,
-                    "missing": sorted(missing.items()),
-                }
-                if progress is not None:
-                    progress(at + 1, len(videos))
-        mapped.flush()
+        decode = partial(_decode_into, reader, picture, str(temporary / _PIXELS), shape)
+        items = [(video, int(offset)) for video, offset in zip(videos, offsets, strict=False)]
+        limits = [_LIMIT_S + video.n_frames * _SLOWEST_FRAME_S for video in videos]
+        jobs = guarded_map(decode, items, limits_s=limits, workers=workers or os.cpu_count() or 1)
+        for at, (video, job) in enumerate(zip(videos, jobs, strict=True)):
+            reason, missing = (job.failure, {}) if job.failure else job.value
+            entries[video.video_id] = {
+                "offset": int(offsets[at]),
+                "n_frames": video.n_frames,
+                "reason": reason,
+                "missing": sorted(missing.items()),
+            }
+            if progress is not None:
+                progress(at + 1, len(videos))
+        with (temporary / _PIXELS).open("rb") as handle:
+            os.fsync(handle.fileno())
         table = {
             "height": height,
             "width": width,
@@ -238,6 +239,15 @@ def _build(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _decode_into(
+    reader: Reader, picture: Picture, file: str, shape: tuple[int, ...], item: tuple[Video, int]
+) -> tuple[str, dict[int, str]]:
+    """Decode a video into its place in the file of pixels; runs in a process that can be killed."""
+    video, offset = item
+    pixels = np.memmap(file, np.uint8, "r+", shape=shape).view(np.ndarray)
+    return _decode_video(reader, video, picture, pixels[offset : offset + video.n_frames])
 
 
 def _decode_video(reader: Reader, video: Video, picture: Picture, out: np.ndarray) -> tuple[str, dict[int, str]]:

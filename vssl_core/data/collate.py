@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.plan import sample_rng, sample_seed
+from vssl_core.data.watch import Heartbeats
 from vssl_core.errors import ClipError, DataError, VsslError
 
 __all__ = ["Chunk", "SampleKey", "Sampler", "collate"]
@@ -51,6 +53,10 @@ class Sampler:
         self.planner = planner
         self.reader = reader
         self.labels = labels
+        #: row -> why it is not to be touched again
+        self.barred: dict[int, str] = {}
+        #: where workers say what they are at; ``None``: nobody watches
+        self.beats: Heartbeats | None = None
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -64,6 +70,7 @@ class Sampler:
         try:
             for key in keys:
                 try:
+                    self._beat(key.row)
                     sample = self._sample(key)
                 except ClipError as error:
                     bad.append((self.videos[key.row].video_id, str(error)))
@@ -73,10 +80,23 @@ class Sampler:
             batch = collate(samples) if samples else None
         except VsslError as error:
             return Chunk(None, bad, frames, error)
+        finally:
+            self._beat(None)
         return Chunk(batch, bad, frames, None)
+
+    def _beat(self, row: int | None) -> None:
+        worker = get_worker_info()
+        if self.beats is None or worker is None:
+            return
+        if row is None:
+            self.beats.rest(worker.id)
+        else:
+            self.beats.begin(worker.id, row)
 
     def _sample(self, key: SampleKey) -> _Sample:
         video = self.videos[key.row]
+        if key.row in self.barred:
+            raise ClipError(self.barred[key.row])
         if video.n_frames < 1:
             # A planner cannot plan for it; the reader knows why.
             self.reader(video, ())

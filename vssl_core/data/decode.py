@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vssl_core.contracts import Video, View
 from vssl_core.data.container import decoded, open_video
+from vssl_core.data.droppable import droppable_test
 from vssl_core.data.fit import FrameFitter
+from vssl_core.data.frames import read_pictures
 from vssl_core.data.probe import FrameTable, probe
 from vssl_core.errors import ClipError
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.frame import VideoFrame
 
-    from vssl_core.data.index import Index
+    from vssl_core.data.index import Index, IndexRow
 
 __all__ = ["FileReader", "decode_frames", "read_views"]
 
-# Up to this many frames between what is wanted and the next key frame are decoded rather than jumped over.
-_DECODE_RATHER_THAN_SEEK = 4
+# Up to this many frames between what is wanted and the next key frame are decoded rather than jumped over; where every
+# frame is a key frame they are only read, which costs little.
+_DECODE_RATHER_THAN_SEEK, _READ_RATHER_THAN_SEEK = 4, 64
 # Decoders return frames in display order but for a few at the start of some streams; look this much further.
 _LOOK_FURTHER = 16
 
 Emit = Callable[[int, "VideoFrame"], None]
+#: a size (height, width) and the way of coming to it, as in ``View``
+_Kind = tuple[tuple[int, int], str]
+_NONE = np.empty(0, dtype=np.int64)
+# Pictures are stored as they are shown.
+_UPRIGHT = FrameTable(0, _NONE, _NONE, _NONE, 0, 1.0)
 
 
 class FileReader:
     """The ``Reader`` of an index: decodes from the files themselves. Picklable.
 
     Args:
-        index: what ``build_index`` made of the data set; ``Video.video_id`` is its key.
+        index: what ``build_index`` made of the data set.
+        rows: int ``[n]``: the row of the index that belongs to the video whose ``Video.index`` is ``i``; ``None``:
+            rows are looked up by ``Video.video_id``.
+        check_time: refuse files that have been written to since they were indexed; their size is compared always.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, rows: np.ndarray | None = None, *, check_time: bool = True) -> None:
         self.index = index
+        self.rows = rows
+        self.check_time = check_time
 
     def __call__(self, video: Video, views: Sequence[View]) -> list[np.ndarray]:
         """Return uint8 RGB ``[T, H, W, 3]`` per view.
@@ -45,26 +61,40 @@ class FileReader:
         Raises:
             ClipError: the file could not be indexed, has changed, or does not hold the frames asked for.
         """
+        row = self.row(video)
+        if row.reason:
+            raise ClipError(row.reason)
+        for view in views:
+            # A segment ends where its annotation says, not where its file does.
+            if len(view.frames) and not 0 <= view.frames.min() <= view.frames.max() < video.n_frames:
+                outside = view.frames.min() if view.frames.min() < 0 else view.frames.max()
+                raise ClipError(f"{video.video_id}: frame {outside} is wanted, but it has {video.n_frames} frames")
+        if video.first_frame:
+            views = [view._replace(frames=view.frames + video.first_frame) for view in views]
         try:
-            return read_views(video.source, views, table=self.table(video))
+            if row.table is None:
+                return _read_folder(video.source, row.n_frames, views)
+            self._check_unchanged(video, row)
+            return read_views(video.source, views, table=row.table)
         except ClipError as error:
             # Reasons stand in records, which name no folder of this machine.
-            raise ClipError(str(error).replace(video.source, video.video_id)) from error
+            raise ClipError(str(error).replace(video.source, row.path)) from error
 
-    def table(self, video: Video) -> FrameTable:
-        """Return the frame table of a video.
-
-        Raises:
-            ClipError: the file is unreadable; says why.
-        """
-        row = self.index[video.video_id]
-        if row.table is None:
-            raise ClipError(row.reason)
-        return row.table
+    def row(self, video: Video) -> IndexRow:
+        """Return the index's row of a video."""
+        return self.index[video.video_id] if self.rows is None else self.index.row(int(self.rows[video.index]))
 
     def content_key(self, video: Video) -> str:
-        """Return the hash of the file's bytes, by which a cache of its pixels is kept."""
-        return self.index[video.video_id].content_hash
+        """Return what the pixels of a video depend on, by which a cache of them is kept."""
+        return f"{self.row(video).content_hash}+{video.first_frame}:{video.n_frames}"
+
+    def _check_unchanged(self, video: Video, row: IndexRow) -> None:
+        try:
+            stat = os.stat(video.source)
+        except OSError as error:
+            raise ClipError(f"{video.source}: gone since it was indexed ({error.strerror})") from error
+        if stat.st_size != row.bytes or (self.check_time and stat.st_mtime_ns != row.mtime_ns):
+            raise ClipError(f"{video.source}: changed since it was indexed; start the run again to index it anew")
 
 
 def read_views(source: str, views: Sequence[View], *, table: FrameTable | None = None) -> list[np.ndarray]:
@@ -82,16 +112,7 @@ def read_views(source: str, views: Sequence[View], *, table: FrameTable | None =
         ClipError: the file cannot be read, or does not hold a frame that is asked for.
     """
     table = probe(source).table if table is None else table
-    out = [np.empty((len(view.frames), *view.size, 3), dtype=np.uint8) for view in views]
-    fitters: dict[tuple[tuple[int, int], str], FrameFitter] = {}
-    # frame -> kind of picture -> where it goes
-    slots: dict[int, dict[tuple[tuple[int, int], str], list[np.ndarray]]] = {}
-    for view, pixels in zip(views, out, strict=True):
-        kind = ((int(view.size[0]), int(view.size[1])), view.fit)
-        if kind not in fitters:
-            fitters[kind] = FrameFitter(*kind, table)
-        for frame, slot in zip(view.frames.tolist(), pixels, strict=True):
-            slots.setdefault(frame, {}).setdefault(kind, []).append(slot)
+    out, slots, fitters = _laid_out(views, table)
 
     def emit(frame: int, picture: VideoFrame) -> None:
         for kind, places in slots[frame].items():
@@ -100,14 +121,55 @@ def read_views(source: str, views: Sequence[View], *, table: FrameTable | None =
                 place[:] = places[0]
 
     missing = decode_frames(source, table, np.array(sorted(slots), dtype=np.int64), emit)
+    _check_complete(source, missing, len(slots))
+    return out
+
+
+def _read_folder(source: str, n_frames: int, views: Sequence[View]) -> list[np.ndarray]:
+    """Read views from a folder of pictures: as ``read_views`` does from a file."""
+    from av.video.frame import VideoFrame
+
+    out, slots, fitters = _laid_out(views, _UPRIGHT)
+
+    def emit(frame: int, pixels: np.ndarray) -> None:
+        picture = VideoFrame.from_ndarray(pixels, format="rgb24")
+        for kind, places in slots[frame].items():
+            fitters[kind].into(picture, places[0])
+            for place in places[1:]:
+                place[:] = places[0]
+
+    missing = read_pictures(source, n_frames, np.array(sorted(slots), dtype=np.int64), emit)
+    _check_complete(source, missing, len(slots))
+    return out
+
+
+def _laid_out(
+    views: Sequence[View], table: FrameTable
+) -> tuple[list[np.ndarray], dict[int, dict[_Kind, list[np.ndarray]]], dict[_Kind, FrameFitter]]:
+    """Return room for the views, where each frame goes by the kind of picture, and what brings it to that kind."""
+    out = [np.empty((len(view.frames), *view.size, 3), dtype=np.uint8) for view in views]
+    fitters: dict[_Kind, FrameFitter] = {}
+    slots: dict[int, dict[_Kind, list[np.ndarray]]] = {}
+    for view, pixels in zip(views, out, strict=True):
+        kind = ((int(view.size[0]), int(view.size[1])), view.fit)
+        if kind not in fitters:
+            fitters[kind] = FrameFitter(*kind, table)
+        for frame, slot in zip(view.frames.tolist(), pixels, strict=True):
+            slots.setdefault(frame, {}).setdefault(kind, []).append(slot)
+    return out, slots, fitters
+
+
+def _check_complete(source: str, missing: Mapping[int, str], wanted: int) -> None:
     if missing:
         frame, reason = next(iter(missing.items()))
-        raise ClipError(f"{source}: {len(missing)} of {len(slots)} frames cannot be read; frame {frame}: {reason}")
-    return out
+        raise ClipError(f"{source}: {len(missing)} of {wanted} frames cannot be read; frame {frame}: {reason}")
 
 
 def decode_frames(source: str, table: FrameTable, wanted: np.ndarray, emit: Emit) -> dict[int, str]:
     """Decode the frames ``wanted`` and pass each to ``emit``, in display order.
+
+    What is decoded is no more than these frames need: from the key frame before them on, the frames that nobody asked
+    for and that no other frame refers to are left out, and nothing is read behind the last packet that is needed.
 
     Args:
         source: path of a local file.
@@ -117,7 +179,7 @@ def decode_frames(source: str, table: FrameTable, wanted: np.ndarray, emit: Emit
 
     Returns:
         The frames that could not be had, with their reasons. Whether a frame can be had does not depend on what else
-        is wanted: it must decode from the last key frame before it, undamaged.
+        is wanted: it and what it refers to must decode from the last key frame before it, undamaged.
 
     Raises:
         ClipError: the file cannot be opened, or a frame outside of it is wanted.
@@ -131,10 +193,33 @@ def decode_frames(source: str, table: FrameTable, wanted: np.ndarray, emit: Emit
         if not len(table.pts):
             return decoder.count(wanted, emit)
         missing: dict[int, str] = {}
-        key_of = np.searchsorted(table.key_pts, table.pts[wanted], side="right") - 1
-        for key in np.unique(key_of):
-            missing.update(decoder.group(int(key), wanted[key_of == key], emit))
+        for key, frames in _stretches(table, wanted):
+            missing.update(decoder.stretch(key, frames, emit))
         return missing
+
+
+def _stretches(table: FrameTable, wanted: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Divide wanted frames into what is decoded in one go: (number of the key frame, frames).
+
+    Frames before the first key frame have key number -1. Neighbouring groups of pictures are taken together where
+    decoding what lies between is cheaper than seeking.
+    """
+    key_of = np.searchsorted(table.key_pts, table.pts[wanted], side="right") - 1
+    near = _READ_RATHER_THAN_SEEK if _intra(table) else _DECODE_RATHER_THAN_SEEK
+    stretches: list[tuple[int, np.ndarray]] = []
+    for key in np.unique(key_of).tolist():
+        frames = wanted[key_of == key]
+        begin = int(np.searchsorted(table.pts, table.key_pts[key])) if key >= 0 else 0
+        if stretches and begin - int(stretches[-1][1][-1]) <= near:
+            stretches[-1] = (stretches[-1][0], np.concatenate([stretches[-1][1], frames]))
+        else:
+            stretches.append((key, frames))
+    return stretches
+
+
+def _intra(table: FrameTable) -> bool:
+    """Tell whether every frame is a key frame, which needs no other to be decoded."""
+    return len(table.key_pts) == len(table.pts)
 
 
 class _Decoder:
@@ -143,10 +228,11 @@ class _Decoder:
     def __init__(self, source: str, table: FrameTable) -> None:
         self._source = source
         self._table = table
+        self._intra = _intra(table)
         self._stack = ExitStack()
-        self._pictures: Iterator[VideoFrame] = iter(())
-        #: the next frame that the decoder returns; -1: it must be placed anew
-        self._next = 0
+        self._packets: Iterator[Packet] = iter(())
+        #: whether the decoder stands at the beginning of the file, with nothing decoded yet
+        self._fresh = True
 
     def __enter__(self) -> _Decoder:
         self._open()
@@ -157,9 +243,12 @@ class _Decoder:
 
     def _open(self) -> None:
         self._stack.close()
-        self._container, self._stream = self._stack.enter_context(open_video(self._source))
-        self._pictures = decoded(self._container, self._stream)
-        self._next = 0
+        opened = open_video(self._source, analyse=not self._table.plain)
+        self._container, self._stream = self._stack.enter_context(opened)
+        self._packets = self._container.demux(self._stream)
+        context = self._stream.codec_context
+        self._droppable = droppable_test(context.name, context.extradata)
+        self._fresh = True
 
     def count(self, wanted: np.ndarray, emit: Emit) -> dict[int, str]:
         """Count frames from the start: for files without usable timestamps."""
@@ -169,7 +258,7 @@ class _Decoder:
         missing: dict[int, str] = {}
         reason = "the file ends before it"
         try:
-            for at, picture in enumerate(self._pictures):
+            for at, picture in enumerate(decoded(self._container, self._stream)):
                 if at in left:
                     left.remove(at)
                     if picture.is_corrupt:
@@ -182,64 +271,103 @@ class _Decoder:
             reason = str(error)
         return {**missing, **dict.fromkeys(sorted(left), reason)}
 
-    def group(self, key: int, wanted: np.ndarray, emit: Emit) -> dict[int, str]:
-        """Decode frames that depend on key frame number ``key`` (-1: those before the first)."""
-        begin = int(np.searchsorted(self._table.pts, self._table.key_pts[key])) if key >= 0 else 0
+    def stretch(self, key: int, wanted: np.ndarray, emit: Emit) -> dict[int, str]:
+        """Decode frames from key frame number ``key`` on (-1: from the start)."""
         left = {int(self._table.pts[frame]): int(frame) for frame in wanted}
-        if self._next >= 0 and begin - self._next <= _DECODE_RATHER_THAN_SEEK:
-            fresh = self._next == 0
-            missing = self._run(left, emit)
-            if fresh or not missing:
-                return missing
-        # Running on failed, or would decode frames that nobody wants: begin at the key frame itself.
-        self._place(key)
-        return self._run(left, emit)
+        missing: dict[int, str] = {}
+        while left:
+            self._place(key)
+            self._fresh = False
+            broken = self._run(left, missing, emit)
+            if broken is None:
+                break
+            # A frame that is damaged harms others only if they refer to it. Whether they do shows when it is no longer
+            # wanted: the decoder then leaves it out, or stumbles over it again.
+            missing[left.pop(broken[0])] = broken[1]
+        return missing
 
-    def _run(self, left: dict[int, int], emit: Emit) -> dict[int, str]:
-        """Decode on until ``left`` (timestamp -> frame) is empty; return what stays with its reason."""
+    def _run(self, left: dict[int, int], missing: dict[int, str], emit: Emit) -> tuple[int, str] | None:
+        """Decode on until ``left`` (timestamp -> frame) is empty.
+
+        Frames that cannot be had are moved to ``missing``.
+
+        Returns:
+            Timestamp and reason of a wanted frame whose packet cannot be decoded: the rest is to be tried without it.
+        """
         import av
 
-        last = max(left)
-        damaged: dict[int, str] = {}
+        context = self._stream.codec_context
+        to_send, last = set(left), max(left)
         passed = 0
         reason = "the file ends before it"
+        broken: tuple[int, str] | None = None
+
+        def take(pictures: Sequence[VideoFrame]) -> None:
+            nonlocal passed
+            for picture in pictures:
+                frame = None if picture.pts is None else left.pop(picture.pts, None)
+                if frame is None:
+                    passed += picture.pts is not None and picture.pts > last
+                elif picture.is_corrupt:
+                    missing[frame] = "it is damaged"
+                else:
+                    emit(frame, picture)
+
         try:
-            for picture in self._pictures:
-                pts = picture.pts
-                if pts is None:
+            for packet in self._packets:
+                # The last packet of a truncated file: it would decode to half a picture.
+                if packet.is_corrupt:
                     continue
-                frame = left.pop(pts, None)
-                if frame is not None:
-                    if picture.is_corrupt:
-                        damaged[frame] = "it is damaged"
-                    else:
-                        emit(frame, picture)
-                if not left:
-                    self._next = int(np.searchsorted(self._table.pts, pts, side="right"))
-                    return damaged
-                passed += pts > last
-                if passed > _LOOK_FURTHER:
+                wanted = packet.pts in to_send
+                if packet.size and not wanted and self._needless(packet):
+                    continue
+                try:
+                    take(packet.decode())
+                except av.FFmpegError as error:
+                    reason = str(error)
+                    if wanted:
+                        broken = (int(packet.pts or 0), reason)
+                    break
+                to_send.discard(packet.pts)
+                if not to_send or passed > _LOOK_FURTHER:
                     reason = "the decoder leaves it out"
                     break
+                if not left or not packet.size:
+                    break
+            # What waits in the decoder for its turn in display order is whole.
+            if left and packet.size:
+                take(context.decode(None))
         except av.FFmpegError as error:
             reason = str(error)
-        self._next = -1
-        return {**damaged, **dict.fromkeys(sorted(left.values()), reason)}
+        if broken is not None and broken[0] in left:
+            return broken
+        missing.update(dict.fromkeys(sorted(left.values()), reason))
+        left.clear()
+        return None
+
+    def _needless(self, packet: Packet) -> bool:
+        """Tell whether no frame but its own needs a packet."""
+        if self._intra:
+            return True
+        return self._droppable is not None and self._droppable(memoryview(packet))
 
     def _place(self, key: int) -> None:
         """Make the decoder begin at a key frame, or before it where the container cannot do better."""
         import av
 
+        if key <= 0:
+            if not self._fresh:
+                self._open()
+            return
         # Containers search by either timestamp; whichever lands at or before the key frame is right.
-        for target in (self._table.key_pts[key], self._table.key_dts[key]) if key > 0 else ():
+        for target in (self._table.key_pts[key], self._table.key_dts[key]):
             try:
                 self._container.seek(int(target), stream=self._stream)
-                first = next(packet for packet in self._container.demux(self._stream) if not packet.is_corrupt)
+                packets = self._container.demux(self._stream)
+                first = next(packet for packet in packets if not packet.is_corrupt)
             except (av.FFmpegError, StopIteration):
                 continue
             if first.pts is not None and first.is_keyframe and first.pts <= self._table.key_pts[key]:
-                self._container.seek(int(target), stream=self._stream)
-                self._pictures = decoded(self._container, self._stream)
-                self._next = int(np.searchsorted(self._table.pts, first.pts))
+                self._packets = chain([first], packets)
                 return
         self._open()

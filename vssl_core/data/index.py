@@ -1,30 +1,28 @@
-"""The index of a folder of videos: what every file really holds, found once and kept."""
+"""The index of a set of files: what every video really holds, found once, kept in one file and mapped into memory."""
 
 from __future__ import annotations
 
-import hashlib
+import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock
 
-from vssl_core.data.probe import FrameTable, probe
-from vssl_core.errors import ClipError, DataError
+from vssl_core.data.probe import FrameTable
+from vssl_core.errors import DataError
 
-__all__ = ["Index", "IndexRow", "Progress", "build_index"]
+__all__ = ["FRAME_FOLDER", "Index", "IndexRow", "write_index"]
 
-#: called with (done, total)
-Progress = Callable[[int, int], None]
+#: ``IndexRow.codec`` of a folder of pictures
+FRAME_FOLDER = "frames"
 
 # Raised whenever the same file would get another row.
-_VERSION = b"1"
+_VERSION = b"2"
 _SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -32,20 +30,36 @@ _SCHEMA = pa.schema(
         ("mtime_ns", pa.int64()),
         ("content_hash", pa.string()),
         ("reason", pa.string()),
+        ("damage", pa.string()),
+        ("checked", pa.string()),
+        ("codec", pa.string()),
         ("n_frames", pa.int64()),
         ("fps", pa.float64()),
+        ("varies", pa.bool_()),
         ("duration_s", pa.float64()),
-        ("height", pa.int64()),
-        ("width", pa.int64()),
-        ("rotation", pa.int64()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("has_audio", pa.bool_()),
+        ("rotation", pa.int32()),
+        ("mirrored", pa.bool_()),
         ("pixel_aspect", pa.float64()),
-        ("pts", pa.large_list(pa.int64())),
+        ("plain", pa.bool_()),
+        ("n_pts", pa.int64()),
+        ("first_pts", pa.int64()),
+        ("step_pts", pa.int64()),
+        # Only where the steps differ: a list a frame would be most of the file.
+        ("pts_steps", pa.list_(pa.int64())),
         ("key_pts", pa.list_(pa.int64())),
         ("key_dts", pa.list_(pa.int64())),
+        ("motion", pa.list_(pa.float32())),
     ],
     metadata={b"vssl_index": _VERSION},
 )
-_LISTS = ("pts", "key_pts", "key_dts")
+# A row is read by mapping the pages of its batch: small batches keep what one row costs small.
+_ROWS_A_BATCH = 64
+# Linux maps sixteen pages around every page that is touched. Letting go of them now and then keeps a worker that reads
+# rows all over a large index from holding all of it; the pages stay in the system's cache.
+_LET_GO_EVERY = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +68,21 @@ class IndexRow:
 
     Attributes:
         path: relative to the root, with forward slashes.
-        n_frames: frames that the container holds, counted; 0 for an unreadable file.
+        n_frames: frames that can be read, as far as is known; 0 for an unreadable file.
         fps: mean frames a second; 0 for an unreadable file.
         duration_s: seconds.
         size: height and width as shown.
         content_hash: BLAKE2b of the file's bytes; ``"absent"`` for a file that is not there.
         reason: why the file is unreadable; empty for a readable one.
-        table: what reading needs; ``None`` for an unreadable file.
+        table: what reading needs; ``None`` for an unreadable file and for a folder of pictures.
+        damage: what of a readable file cannot be read.
+        checked: how it was looked at, one of ``probe.CHECKS``.
+        codec: the decoder's name, or ``FRAME_FOLDER``.
+        varies: whether the frame rate does.
+        has_audio: whether there is a sound track.
+        bytes: size of the file.
+        mtime_ns: when it was last changed.
+        motion: float32 ``[n_frames]`` of motion energy, where it was asked for.
     """
 
     path: str
@@ -71,31 +93,60 @@ class IndexRow:
     content_hash: str
     reason: str
     table: FrameTable | None
+    damage: str = ""
+    checked: str = ""
+    codec: str = ""
+    varies: bool = False
+    has_audio: bool = False
+    bytes: int = 0
+    mtime_ns: int = 0
+    motion: np.ndarray | None = None
 
 
 class Index:
-    """Rows by relative path. Picklable; rows are made from a compact table when they are asked for."""
+    """Rows of an index file, sorted by path. Opening reads no rows; picklable by the name of its file.
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table.combine_chunks()
-        self._plain = {name: table[name].to_pylist() for name in table.column_names if name not in _LISTS}
-        self._at = {path: at for at, path in enumerate(table["path"].to_pylist())}
+    Args:
+        file: written by ``write_index``.
 
-    def __getstate__(self) -> pa.Table:
-        """Pickle the table alone."""
-        return self._table
+    Raises:
+        DataError: there is no such file, or it is none of this version.
+    """
 
-    def __setstate__(self, table: pa.Table) -> None:
-        """Rebuild the look-up."""
-        self.__init__(table)  # type: ignore[misc]
+    def __init__(self, file: Path | str) -> None:
+        self.file = Path(file)
+        try:
+            with self.file.open("rb") as handle:
+                self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+            self._reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._map)))
+        except (OSError, ValueError, pa.ArrowInvalid) as error:
+            raise DataError(f"{self.file} is no index of videos ({error}); make it with 'vssl data index'") from error
+        if not self._reader.schema.equals(_SCHEMA, check_metadata=True):
+            raise DataError(f"{self.file} was made by another version of vssl; make it again with 'vssl data index'")
+        last = self._reader.num_record_batches - 1
+        self._length = _ROWS_A_BATCH * last + self._reader.get_batch(last).num_rows if last >= 0 else 0
+        self._batch: tuple[int, pa.RecordBatch] | None = None
+        self._touched = 0
+
+    def __getstate__(self) -> str:
+        """Pickle the file's name alone: every process maps the file itself."""
+        return str(self.file.absolute())
+
+    def __setstate__(self, file: str) -> None:
+        """Map the file."""
+        self.__init__(file)  # type: ignore[misc]
 
     def __len__(self) -> int:
         """Return the number of files, the unreadable ones counted."""
-        return len(self._at)
+        return self._length
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over relative paths, in the order in which they were given."""
-        return iter(self._at)
+        """Iterate over relative paths, sorted."""
+        yield from (path for (path,) in self.columns("path"))
+
+    def __contains__(self, path: object) -> bool:
+        """Tell whether a relative path is in the index."""
+        return isinstance(path, str) and self._find(path) is not None
 
     def __getitem__(self, path: str) -> IndexRow:
         """Return the row of a relative path.
@@ -103,127 +154,120 @@ class Index:
         Raises:
             DataError: the index has no such file.
         """
-        if path not in self._at:
+        return self.row(self.number(path))
+
+    def number(self, path: str) -> int:
+        """Return the position of a relative path.
+
+        Raises:
+            DataError: the index has no such file.
+        """
+        found = self._find(path)
+        if found is None:
             raise DataError(f"{path!r} is not in the index of {len(self)} videos; build the index again")
-        at = self._at[path]
-        plain = {name: values[at] for name, values in self._plain.items()}
-        table = None
-        if not plain["reason"]:
-            pts, key_pts, key_dts = (np.array(self._table[name][at].values, dtype=np.int64) for name in _LISTS)
-            table = FrameTable(plain["n_frames"], pts, key_pts, key_dts, plain["rotation"], plain["pixel_aspect"])
-        size = (plain["height"], plain["width"])
-        told = (plain["content_hash"], plain["reason"])
-        return IndexRow(path, plain["n_frames"], plain["fps"], plain["duration_s"], size, *told, table)
+        return found
+
+    def row(self, number: int) -> IndexRow:
+        """Return the row at a position."""
+        batch, at = self._at(number)
+        cells = {name: batch.column(place)[at].as_py() for place, name in enumerate(_SCHEMA.names)}
+        return _row(cells)
+
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """Iterate over some cells of every row."""
+        for batch in range(self._reader.num_record_batches):
+            rows = self._reader.get_batch(batch)
+            yield from zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Iterate over rows as they are stored, for ``write_index``."""
+        for batch in range(self._reader.num_record_batches):
+            yield from self._reader.get_batch(batch).to_pylist()
+
+    def _at(self, number: int) -> tuple[pa.RecordBatch, int]:
+        which, at = divmod(number, _ROWS_A_BATCH)
+        if self._batch is None or self._batch[0] != which:
+            self._batch = None
+            self._touched += 1
+            if self._touched % _LET_GO_EVERY == 0 and hasattr(mmap, "MADV_DONTNEED"):
+                self._map.madvise(mmap.MADV_DONTNEED)
+            self._batch = (which, self._reader.get_batch(which))
+        return self._batch[1], at
+
+    def _find(self, path: str) -> int | None:
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            batch, at = self._at(middle)
+            # As bytes of UTF-8: the order in which Python sorts the text too.
+            here = batch.column(0)[at].as_py()
+            if here == path:
+                return middle
+            low, high = (middle + 1, high) if here < path else (low, middle)
+        return None
 
 
-def build_index(
-    root: Path | str,
-    relative_paths: Sequence[str],
-    *,
-    cache_file: Path | str,
-    workers: int = 0,
-    progress: Progress | None = None,
-) -> Index:
-    """Index files, reusing what ``cache_file`` knows of those whose size and modification time have not changed.
-
-    Args:
-        root: folder that the paths are relative to.
-        relative_paths: files, with forward slashes, each once.
-        cache_file: Arrow IPC file, replaced as a whole; processes that index the same set wait for each other.
-        workers: threads; 0: as many as the machine has cores.
-        progress: called with (files done, files to do) for those that have to be read.
-
-    Returns:
-        An index in the order of ``relative_paths``. Unreadable files stand in it with their reasons.
+def write_index(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
+    """Write rows, as ``Index.cells`` gives them, sorted by path; the file is replaced as a whole.
 
     Raises:
-        DataError: a path is given twice.
+        DataError: a path is not valid Unicode.
     """
-    if len(set(relative_paths)) != len(relative_paths):
-        seen: set[str] = set()
-        twice = next(path for path in relative_paths if path in seen or seen.add(path))  # type: ignore[func-returns-value]
-        raise DataError(f"{twice!r} is listed twice; every video must stand in one place of one split")
-    root, cache_file = Path(root), Path(cache_file)
-    cache_file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{cache_file}.lock"):
-        known = _load(cache_file)
-        stats = [_stat(root / path) for path in relative_paths]
-        rows: list[dict[str, Any] | None] = []
-        for path, stat in zip(relative_paths, stats, strict=True):
-            row = known.get(path)
-            rows.append(row if row is not None and (row["bytes"], row["mtime_ns"]) == stat else None)
-        todo = [at for at, row in enumerate(rows) if row is None]
-        if todo:
-            with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-                jobs = pool.map(lambda at: _examine(root, relative_paths[at], stats[at]), todo)
-                for done, (at, row) in enumerate(zip(todo, jobs, strict=True), start=1):
-                    rows[at] = row
-                    if progress is not None:
-                        progress(done, len(todo))
-        if todo:
-            # Other sets over the same root keep their rows.
-            wanted = set(relative_paths)
-            others = [row for path, row in known.items() if path not in wanted]
-            _save(pa.Table.from_pylist([*rows, *others], schema=_SCHEMA), cache_file)
-    return Index(pa.Table.from_pylist(rows, schema=_SCHEMA))
-
-
-def _stat(path: Path) -> tuple[int, int]:
+    rows = sorted(rows, key=lambda row: row["path"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.")
     try:
-        stat = path.stat()
-    except OSError:
-        return (-1, -1)
-    return (stat.st_size, stat.st_mtime_ns)
-
-
-def _examine(root: Path, path: str, stat: tuple[int, int]) -> dict[str, Any]:
-    """Return the stored row of one file."""
-    row: dict[str, Any] = dict.fromkeys(_SCHEMA.names, 0)
-    row.update(
-        path=path, bytes=stat[0], mtime_ns=stat[1], content_hash="absent", reason="", pts=[], key_pts=[], key_dts=[]
-    )
-    try:
-        with (root / path).open("rb") as handle:
-            row["content_hash"] = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        found = probe(str(root / path))
-    except (ClipError, OSError) as error:
-        # Without the root: the reason stands in records, which must not differ between machines.
-        return {**row, "reason": str(error).replace(str(root / path), path)}
-    table = found.table
-    row.update(
-        n_frames=table.n_frames,
-        fps=found.fps,
-        duration_s=found.duration_s,
-        height=found.size[0],
-        width=found.size[1],
-        rotation=table.rotation,
-        pixel_aspect=table.pixel_aspect,
-        pts=table.pts,
-        key_pts=table.key_pts,
-        key_dts=table.key_dts,
-    )
-    return row
-
-
-def _load(cache_file: Path) -> dict[str, dict[str, Any]]:
-    """Return the stored rows by path; nothing where there is no file, or one of another version."""
-    try:
-        with pa.memory_map(str(cache_file)) as source:
-            table = pa.ipc.open_file(source).read_all()
-    except (OSError, pa.ArrowInvalid):
-        return {}
-    if not table.schema.equals(_SCHEMA, check_metadata=True):
-        return {}
-    return {row["path"]: row for row in table.to_pylist()}
-
-
-def _save(table: pa.Table, cache_file: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=cache_file.parent, prefix=cache_file.name)
-    try:
-        with os.fdopen(handle, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+        with os.fdopen(handle, "wb") as sink:
+            with pa.ipc.new_file(sink, _SCHEMA) as writer:
+                for at in range(0, len(rows), _ROWS_A_BATCH):
+                    writer.write_batch(pa.RecordBatch.from_pylist(rows[at : at + _ROWS_A_BATCH], schema=_SCHEMA))
+            sink.flush()
+            os.fsync(sink.fileno())
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut out others who share the folder
-        os.replace(temporary, cache_file)
+        os.replace(temporary, file)
+    except UnicodeEncodeError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise DataError(f"a file's name is not valid Unicode ({error}); rename it") from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _row(cells: Mapping[str, Any]) -> IndexRow:
+    table = None
+    if not cells["reason"] and cells["codec"] != FRAME_FOLDER:
+        table = FrameTable(
+            cells["n_frames"],
+            _pts(cells),
+            np.array(cells["key_pts"], dtype=np.int64),
+            np.array(cells["key_dts"], dtype=np.int64),
+            cells["rotation"],
+            cells["pixel_aspect"],
+            cells["mirrored"],
+            cells["plain"],
+        )
+    motion = cells["motion"]
+    return IndexRow(
+        path=cells["path"],
+        n_frames=cells["n_frames"],
+        fps=cells["fps"],
+        duration_s=cells["duration_s"],
+        size=(cells["height"], cells["width"]),
+        content_hash=cells["content_hash"],
+        reason=cells["reason"],
+        table=table,
+        damage=cells["damage"],
+        checked=cells["checked"],
+        codec=cells["codec"],
+        varies=cells["varies"],
+        has_audio=cells["has_audio"],
+        bytes=cells["bytes"],
+        mtime_ns=cells["mtime_ns"],
+        motion=None if motion is None else np.array(motion, dtype=np.float32),
+    )
+
+
+def _pts(cells: Mapping[str, Any]) -> np.ndarray:
+    if cells["pts_steps"] is None:
+        return cells["first_pts"] + cells["step_pts"] * np.arange(cells["n_pts"], dtype=np.int64)
+    return cells["first_pts"] + np.concatenate([[0], np.cumsum(np.array(cells["pts_steps"], dtype=np.int64))])

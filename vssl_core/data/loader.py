@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,7 @@ from torch.utils.data import DataLoader
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.collate import Chunk, SampleKey, Sampler
 from vssl_core.data.quarantine import Quarantine
+from vssl_core.data.watch import Heartbeats, Watchdog
 from vssl_core.errors import ConfigError, DataError, VsslError
 
 __all__ = ["Loader", "Quarantine"]
@@ -42,6 +48,8 @@ class Loader:
         rank: this process among ``world_size``; it gets every ``world_size``-th sample of a batch.
         world_size: processes that share a batch.
         pin_memory: hand batches over in page-locked memory, for copies to a GPU.
+        limit_s: how long a worker may be at one sample; a worker that hangs or crashes is replaced, the video that it
+            was at goes to the quarantine and is not touched again. Nobody watches where ``workers`` is 0.
         start_method: of the workers: ``"fork"``, ``"spawn"`` or ``"forkserver"``; empty: the platform's default.
 
     Raises:
@@ -64,6 +72,7 @@ class Loader:
         rank: int = 0,
         world_size: int = 1,
         pin_memory: bool = False,
+        limit_s: float = 60.0,
         start_method: str = "",
     ) -> None:
         if not videos:
@@ -90,8 +99,8 @@ class Loader:
                 "pin_memory": pin_memory,
                 "multiprocessing_context": context,
             }
-        self._train = _Source(self._sampler, self._options)
-        self._held = _Source(self._sampler, self._options)
+        self._train = _Source(self._sampler, self._options, limit_s)
+        self._held = _Source(self._sampler, self._options, limit_s)
         self._orders: dict[int, np.ndarray] = {}
 
     def batches(self, start_step: int, total_steps: int) -> Iterator[Batch]:
@@ -122,6 +131,16 @@ class Loader:
         keys = ([SampleKey(int(row), _HELDOUT_SEED, _HELDOUT_EPOCH) for row in self._share(part)] for part in parts)
         # A batch of unreadable videos alone has nothing to count; its videos are in the quarantine.
         yield from (chunk.batch for chunk in self._run(self._held, keys) if chunk.batch is not None)
+
+    @property
+    def barred(self) -> dict[str, str]:
+        """Videos that hung or crashed a worker, by ``video_id``, with the reasons: they are not touched again."""
+        return {self.videos[row].video_id: reason for row, reason in self._sampler.barred.items()}
+
+    def bar(self, reasons: Mapping[str, str]) -> None:
+        """Do not touch some videos, as an earlier session learnt; to be called before batches are drawn."""
+        rows = {video.video_id: row for row, video in enumerate(self.videos)} if reasons else {}
+        self._sampler.barred |= {rows[name]: reason for name, reason in reasons.items() if name in rows}
 
     def close(self) -> None:
         """End the workers; a later call of ``batches`` starts new ones."""
@@ -165,42 +184,92 @@ class Loader:
 class _Source:
     """Chunks for a stream of keys, read here or by worker processes that live on between streams."""
 
-    def __init__(self, sampler: Sampler, options: dict[str, Any]) -> None:
+    def __init__(self, sampler: Sampler, options: dict[str, Any], limit_s: float) -> None:
         self._sampler = sampler
         self._options = options
+        self._limit_s = limit_s
         self._stream: list[Iterable[list[SampleKey]]] = []
         self._loader: DataLoader[Chunk] | None = None
+        self._watchdog: Watchdog | None = None
         self._calls = 0
 
     def chunks(self, keys: Iterable[list[SampleKey]]) -> Iterator[Chunk]:
         if not self._options:
             yield from map(self._sampler.__getitems__, keys)
             return
-        if self._loader is None:
-            self._loader = DataLoader(
-                self._sampler,  # type: ignore[arg-type]  # map-style by its __getitems__, not by inheritance
-                batch_sampler=_Handover(self._stream),
-                collate_fn=_as_it_is,
-                # torch draws a seed for its workers, which draw nothing: not from the global generator.
-                generator=torch.Generator(),
-                **self._options,
-            )
-        # The batch sampler is iterated in this process, so handing it another stream reaches living workers.
-        self._stream[:] = [keys]
         self._calls += 1
         call = self._calls
-        chunks = iter(self._loader)
-        while call == self._calls:
-            chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
-        raise RuntimeError("an earlier iteration of this loader cannot go on after a later one has begun")
+        left, handed = iter(keys), deque[list[SampleKey]]()
+        # Every turn but the first begins with new workers, at the batch that the dead one's place would have been.
+        while True:
+            chunks = self._begin(_noted(chain(tuple(handed), left), handed))
+            try:
+                while call == self._calls:
+                    chunk = next(chunks, None)
+                    if chunk is None:
+                        return
+                    handed.popleft()
+                    yield chunk
+                raise RuntimeError("an earlier iteration of this loader cannot go on after a later one has begun")
+            except (RuntimeError, EOFError, OSError):
+                # The latter two: a batch that a worker had finished cannot be fetched from it when it is dead.
+                victims = self._watchdog.victims() if call == self._calls and self._watchdog is not None else []
+                if not victims:
+                    raise
+                self._sampler.barred |= dict(victims)
+                self.close()
+                self._calls = call
+
+    def _begin(self, stream: Iterable[list[SampleKey]]) -> Iterator[Chunk]:
+        """Give a stream to the workers, started where there are none."""
+        # The batch sampler is iterated in this process, so handing it another stream reaches living workers.
+        self._stream[:] = [stream]
+        if self._loader is not None:
+            return iter(self._loader)
+        self._sampler.beats = Heartbeats(self._options["num_workers"])
+        self._loader = DataLoader(
+            self._sampler,  # type: ignore[arg-type]  # map-style by its __getitems__, not by inheritance
+            batch_sampler=_Handover(self._stream),
+            collate_fn=_as_it_is,
+            # torch draws a seed for its workers, which draw nothing: not from the global generator.
+            generator=torch.Generator(),
+            **self._options,
+        )
+        with _own_child_signals():
+            chunks = iter(self._loader)
+        self._watchdog = Watchdog(self._sampler.beats, self._limit_s)
+        self._watchdog.start()
+        return chunks
 
     def close(self) -> None:
         """Let go of the workers, which ends them; a stream in progress cannot go on."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        self._watchdog = None
         self._loader = None
         self._calls += 1
+
+
+def _noted(stream: Iterable[list[SampleKey]], handed: deque[list[SampleKey]]) -> Iterator[list[SampleKey]]:
+    """Yield a stream, noting what was handed out: what is delivered is taken from the left again."""
+    handed.clear()
+    for keys in stream:
+        handed.append(keys)
+        yield keys
+
+
+@contextmanager
+def _own_child_signals() -> Iterator[None]:
+    """Keep torch from handling SIGCHLD: its handler raises wherever the training process happens to be.
+
+    Without it a dead worker is found when a batch is asked for, which is where it can be replaced.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
 
 
 class _Handover:

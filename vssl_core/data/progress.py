@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from vssl_core.data.index import Progress
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-__all__ = ["shown_progress"]
+__all__ = ["Progress", "shown_progress"]
+
+#: called with (done, total)
+Progress = Callable[[int, int], None]
 
 
 @contextmanager

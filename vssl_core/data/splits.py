@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vssl_core.contracts import Dataset, Video
+from vssl_core.data.videos import VideoSubset
 from vssl_core.errors import DataError
 
 __all__ = ["check_overlap", "check_splits", "cut_validation", "fit_val"]
@@ -52,7 +53,7 @@ def cut_validation(
     return np.sort(fit).astype(np.int64), np.sort(val).astype(np.int64)
 
 
-def fit_val(dataset: Dataset, label: str = "") -> dict[str, list[Video]]:
+def fit_val(dataset: Dataset, label: str = "") -> dict[str, Sequence[Video]]:
     """Return the videos to fit on and those to choose by: ``{"fit": [...], "val": [...]}``.
 
     A set's own ``"val"`` split is used where it has one; otherwise ``"train"`` is cut by group, with the classes of
@@ -61,13 +62,13 @@ def fit_val(dataset: Dataset, label: str = "") -> dict[str, list[Video]]:
     Raises:
         DataError: the set has no videos to train on, or a single group.
     """
-    train = list(dataset.videos("train"))
+    train = dataset.videos("train")
     if "val" in dataset.splits():
-        return {"fit": train, "val": list(dataset.videos("val"))}
+        return {"fit": train, "val": dataset.videos("val")}
     targets = dataset.targets("train", label) if label else None
     classes = targets.values if targets is not None and targets.kind == "class" else None
     fit, val = cut_validation(dataset.groups("train"), classes)
-    return {"fit": [train[row] for row in fit], "val": [train[row] for row in val]}
+    return {"fit": VideoSubset(train, fit), "val": VideoSubset(train, val)}
 
 
 def check_overlap(pretrain_dataset: Dataset, pretrain_videos: Sequence[Video], transfer_dataset: Dataset) -> None:

@@ -96,6 +96,7 @@ class TaskSource:
             "frames_decoded": self.frames_decoded,
             "cache_s": self.cache_s,
             "unreadable": dict(self._train.quarantine.reasons),
+            "barred": {"fit": self._train.barred, "val": self._heldout.barred},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -104,6 +105,8 @@ class TaskSource:
         self.cache_s = max(self.cache_s, float(state["cache_s"]))
         for video_id, reason in state["unreadable"].items():
             self._train.quarantine.add(video_id, reason)
+        self._train.bar(state["barred"]["fit"])
+        self._heldout.bar(state["barred"]["val"])
 
     def close(self) -> None:
         """End the loader workers."""
@@ -118,7 +121,7 @@ def open_task_source(
     """Open the batches of a run: ``fit`` videos to train on, ``val`` videos held out."""
     config = planned.config
     planner = task.planner()
-    fit, val = list(splits["fit"]), list(splits["val"])
+    fit, val = splits["fit"], splits["val"]
     sizes = planned_sizes(planner, fit, config.seed)
     reader, cache_s = cached_reader(planned.dataset, [*fit, *val], sizes, config.loader, progress)
     in_memory = isinstance(reader, CachedReader)
@@ -136,6 +139,7 @@ def open_task_source(
             labels=_labels(planned, videos) if planned.task.spec.needs_labels else None,
             quarantine=Quarantine(config.loader.max_bad, len(videos)),
             pin_memory=torch.cuda.is_available(),
+            limit_s=config.loader.limit_s,
         )
 
     source = TaskSource(loader(fit), loader(val), cache_s)

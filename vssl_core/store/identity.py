@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vssl_core.config.schema import OptimConfig, PretrainConfig, TransferConfig
+from vssl_core.data.fit import DECODING
 
 if TYPE_CHECKING:
     from vssl_core.components import Resolved
@@ -39,6 +40,11 @@ def component_identity(resolved: Resolved) -> dict[str, Any]:
     return identity
 
 
+def _pixels(data: Resolved, fingerprint: str) -> dict[str, Any]:
+    """Return what decides the pixels: the files, and how frames are made of them."""
+    return {"name": data.name, "fingerprint": fingerprint, "decoding": DECODING}
+
+
 def _optim(config: OptimConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in OptimConfig.__dataclass_fields__}
 
@@ -58,7 +64,7 @@ def pretrain_identity(
     }
     if task.spec.trains:
         identity |= {
-            "data": {"name": data.name, "fingerprint": fingerprint},
+            "data": _pixels(data, fingerprint),
             "label": config.label if task.spec.needs_labels else "",
             "steps": steps,
             "batch_size": config.batch_size,
@@ -77,7 +83,7 @@ def transfer_identity(
         "kind": "transfer",
         "pretrain": pretrain_run_id,
         "protocol": component_identity(protocol),
-        "data": {"name": data.name, "fingerprint": fingerprint},
+        "data": _pixels(data, fingerprint),
         "label": label,
         "seed": config.seed,
     }

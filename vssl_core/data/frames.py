@@ -1,0 +1,86 @@
+"""Folders of pictures that are videos: their frames are the pictures in natural order of their names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from vssl_core.errors import ClipError
+
+__all__ = ["PICTURE_ENDINGS", "natural_key", "picture_names", "picture_size", "read_pictures"]
+
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
+_FORMATS = ("JPEG", "PNG")
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a sorting key by which ``img_2`` stands before ``img_10``."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def picture_names(folder: str) -> list[str]:
+    """Return the pictures of a folder in natural order; hidden files are none.
+
+    Raises:
+        ClipError: there is no such folder.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise ClipError(f"{folder}: {error.strerror}") from error
+    chosen = [n for n in names if os.path.splitext(n)[1].lower() in PICTURE_ENDINGS and not n.startswith(".")]
+    return sorted(chosen, key=natural_key)
+
+
+def picture_size(file: str) -> tuple[int, int]:
+    """Return height and width of a picture as stored.
+
+    Raises:
+        ClipError: it is no picture that can be read.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            return image.height, image.width
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ClipError(f"{file}: not a readable picture ({error})") from error
+
+
+def read_pictures(
+    folder: str, n_frames: int, wanted: np.ndarray, emit: Callable[[int, np.ndarray], None]
+) -> Mapping[int, str]:
+    """Read the frames ``wanted`` of a folder and pass each to ``emit`` as uint8 ``[H, W, 3]``, RGB.
+
+    Args:
+        folder: of pictures.
+        n_frames: how many it held when it was indexed.
+        wanted: int64, rising, without repeats.
+        emit: called with a frame's index and its pixels.
+
+    Returns:
+        The frames that could not be read, with their reasons.
+
+    Raises:
+        ClipError: the folder is gone or has changed, or a frame outside of it is wanted.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    names = picture_names(folder)
+    if len(names) != n_frames:
+        raise ClipError(f"{folder}: {len(names)} pictures, {n_frames} when it was indexed; index it again")
+    missing: dict[int, str] = {}
+    for frame in wanted.tolist():
+        if not 0 <= frame < n_frames:
+            raise ClipError(f"{folder}: frame {frame} is wanted, but it has {n_frames} frames")
+        try:
+            with Image.open(os.path.join(folder, names[frame]), formats=_FORMATS) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            missing[frame] = f"not a readable picture ({error})"
+            continue
+        emit(frame, pixels)
+    return missing

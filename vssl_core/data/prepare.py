@@ -1,0 +1,233 @@
+"""Writing a training copy of a set: small frames, upright, in files of which any frame is cheap to read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vssl_core.data.container import decoded, open_video
+from vssl_core.data.fit import FrameFitter
+from vssl_core.data.guard import guarded_map
+from vssl_core.data.probe import FrameTable, probe
+from vssl_core.data.progress import Progress
+from vssl_core.errors import ClipError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["CODECS", "Prepared", "prepare", "prepared_path"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """How a copy is written: encoder, pixel format, file ending, and the encoder's options."""
+
+    encoder: str
+    pixel_format: str
+    ending: str
+    options: dict[str, str]
+
+
+#: ``"h264"``: a key frame every twelve frames and no B-frames; ``"mjpeg"``: every frame by itself, larger and quicker
+CODECS = {
+    "h264": _Codec("libx264", "yuv420p", ".mp4", {"preset": "medium", "crf": "18", "g": "12", "bf": "0"}),
+    "mjpeg": _Codec("mjpeg", "yuvj420p", ".mov", {"qmin": "2", "qmax": "3", "flags": "+qscale"}),
+}
+_MJPEG_QUALITY = 3
+# Copies are written at this many pixels a second or more; a file that takes longer hangs.
+_LIMIT_S, _SLOWEST_BYTES = 120.0, 2e4
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What became of each file: relative paths of the copies that were written or there already, reasons of failure."""
+
+    written: tuple[str, ...]
+    known: tuple[str, ...]
+    failed: dict[str, str]
+    bytes_before: int
+    bytes_after: int
+
+
+def prepared_path(path: str, codec: str) -> str:
+    """Return where the copy of a relative path lies: the same place, with the copy's file ending added.
+
+    Added, not put in its place: ``a.avi`` and ``a.mp4`` are two videos.
+    """
+    ending = CODECS[codec].ending
+    return path if PurePosixPath(path).suffix == ending else f"{path}{ending}"
+
+
+def prepare(
+    root: Path,
+    paths: Sequence[str],
+    destination: Path,
+    *,
+    short_side: int = 128,
+    codec: str = "h264",
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Write a copy of every video; the originals are only read. Copies that are there already are left alone.
+
+    Frame count and timestamps stay as they are. Frames become upright with square pixels and are scaled down until
+    their short side is ``short_side``; smaller ones keep their size. Sound is left out.
+
+    Args:
+        root: folder that the paths are relative to.
+        paths: of the videos, with forward slashes.
+        destination: folder of the copies, outside of ``root``.
+        short_side: pixels, even.
+        codec: one of ``CODECS``.
+        workers: processes; 0: as many as the machine has cores.
+        progress: called with (files done, files to do).
+
+    Raises:
+        ConfigError: an unknown codec or an odd size.
+        DataError: the destination is the source or lies within it, or two copies would have one name.
+    """
+    if codec not in CODECS:
+        raise ConfigError(f"codec={codec!r} is not one of {', '.join(map(repr, CODECS))}")
+    if short_side < 16 or short_side % 2:
+        raise ConfigError(f"short_side={short_side} must be even and at least 16")
+    root, destination = root.resolve(), destination.resolve()
+    if destination == root or root in destination.parents:
+        raise DataError(f"{destination} lies within {root}: copies would be taken for originals; choose another folder")
+    targets: dict[str, str] = {}
+    for path in paths:
+        other = targets.setdefault(prepared_path(path, codec), path)
+        if other != path:
+            raise DataError(f"the copies of {other!r} and {path!r} would have one name; rename one of them")
+    todo = [(path, target) for target, path in targets.items() if not (destination / target).is_file()]
+    known = [target for target in targets if (destination / target).is_file()]
+    work = partial(_copy, str(root), str(destination), short_side, codec)
+    limits = [_LIMIT_S + _size(root / path) / _SLOWEST_BYTES for path, _ in todo]
+    written, failed = [], {}
+    jobs = guarded_map(work, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
+    for done, ((path, target), job) in enumerate(zip(todo, jobs, strict=True), start=1):
+        reason = job.failure or job.value
+        if reason:
+            failed[path] = reason
+        else:
+            written.append(target)
+        if progress is not None:
+            progress(done, len(todo))
+    before = sum(_size(root / path) for target, path in targets.items() if path not in failed)
+    after = sum(_size(destination / target) for target in (*written, *known))
+    return Prepared(tuple(written), tuple(known), failed, before, after)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _copy(root: str, destination: str, short_side: int, codec: str, places: tuple[str, str]) -> str:
+    """Write one copy; return why it could not be written, or nothing."""
+    source, target = Path(root, places[0]), Path(destination, places[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place and moved there when whole: a copy that is there is a copy that is finished.
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=CODECS[codec].ending)
+    os.close(handle)
+    try:
+        _encode(str(source), temporary, short_side, CODECS[codec])
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except ClipError as error:
+        Path(temporary).unlink(missing_ok=True)
+        return str(error).replace(str(source), places[0])
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return ""
+
+
+def _encode(source: str, target: str, short_side: int, codec: _Codec) -> None:
+    """Decode a whole file and write it anew.
+
+    Raises:
+        ClipError: the file cannot be read to its end.
+    """
+    import av
+
+    found = probe(source)
+    table = found.table
+    height, width = _even_size(found.size, short_side)
+    with open_video(source) as (container, stream), av.open(target, "w") as output:
+        time_base = stream.time_base or Fraction(1, 90000)
+        out = _add_stream(output, codec, height, width, found.fps, time_base)
+        pictures = _Pictures(height, width, codec.pixel_format, table)
+        count = 0
+        try:
+            for frame in decoded(container, stream):
+                if frame.is_corrupt:
+                    raise ClipError(f"{source}: frame {count} is damaged")
+                picture = pictures(frame)
+                # Files without trusted timestamps get even ones, in the same units.
+                ticks = round(count / (found.fps * float(time_base)))
+                picture.pts = int(table.pts[count] - table.pts[0]) if len(table.pts) else ticks
+                picture.time_base = time_base
+                count += 1
+                output.mux(out.encode(picture))
+        except av.FFmpegError as error:
+            raise ClipError(f"{source}: frame {count} cannot be decoded ({error})") from error
+        except IndexError as error:
+            raise ClipError(f"{source}: it decodes to more than its {table.n_frames} frames") from error
+        output.mux(out.encode(None))
+    if count != table.n_frames:
+        raise ClipError(f"{source}: {count} of {table.n_frames} frames can be decoded")
+
+
+class _Pictures:
+    """Turns decoded frames of one file into upright ones of the copy's size and format."""
+
+    def __init__(self, height: int, width: int, pixel_format: str, table: FrameTable) -> None:
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        self._size, self._format = (height, width), pixel_format
+        self._turned = FrameFitter((height, width), "stretch", table) if table.rotation or table.mirrored else None
+        self._scaler = VideoReformatter()
+        self._how = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        from av.video.frame import VideoFrame as Frame
+
+        if self._turned is not None:
+            pixels = np.empty((*self._size, 3), dtype=np.uint8)
+            self._turned.into(frame, pixels)
+            frame = Frame.from_ndarray(pixels, format="rgb24")
+        height, width = self._size
+        return self._scaler.reformat(frame, width, height, self._format, interpolation=self._how, threads=1)
+
+
+def _add_stream(
+    output: OutputContainer, codec: _Codec, height: int, width: int, fps: float, time_base: Fraction
+) -> VideoStream:
+    rate = Fraction(fps).limit_denominator(60000)
+    stream = cast("VideoStream", output.add_stream(codec.encoder, rate=rate, options=dict(codec.options)))
+    stream.height, stream.width, stream.pix_fmt = height, width, codec.pixel_format
+    context = stream.codec_context
+    context.time_base = time_base
+    context.thread_count = 1
+    if codec.encoder == "mjpeg":
+        context.global_quality = _MJPEG_QUALITY * 118  # FF_QP2LAMBDA
+    return stream
+
+
+def _even_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Return height and width after scaling down, both even, as 4:2:0 needs them."""
+    scale = min(1.0, short_side / min(size))
+    height, width = (max(2, 2 * round(side * scale / 2)) for side in size)
+    return height, width

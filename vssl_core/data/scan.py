@@ -1,0 +1,267 @@
+"""Building an index: every file is looked at once, in processes that can be killed, and nothing is done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from vssl_core.data.frames import PICTURE_ENDINGS, picture_names, picture_size
+from vssl_core.data.guard import guarded_map
+from vssl_core.data.index import FRAME_FOLDER, Index, write_index
+from vssl_core.data.probe import CHECKS, Probe, probe
+from vssl_core.data.progress import Progress
+from vssl_core.errors import ClipError, ConfigError, DataError
+
+__all__ = ["build_index"]
+
+# A file that is not examined by then hangs: seconds, and bytes a second on top for hashing (and decoding) large files.
+_LIMIT_S = 60.0
+_SLOWEST_READ, _SLOWEST_DECODE = 5e6, 5e4
+# Finished rows reach the disk at least this often.
+_KEPT_EVERY = 64
+
+
+def build_index(
+    root: Path | str,
+    relative_paths: Sequence[str],
+    *,
+    cache_file: Path | str,
+    workers: int = 0,
+    progress: Progress | None = None,
+    check: str = "packets",
+    motion: bool = False,
+    frames_fps: float = 0.0,
+) -> Index:
+    """Index files; those whose size and modification time are known from before are not read again.
+
+    Known is what stands in ``cache_file``, in other indexes (``*.index``) beside it, and in the journal of a build that
+    was stopped. A path that is a folder is a video of its pictures.
+
+    Args:
+        root: folder that the paths are relative to.
+        relative_paths: files, with forward slashes, each once.
+        cache_file: the index, replaced as a whole; processes that build the same one wait for each other.
+        workers: processes; 0: as many as the machine has cores.
+        progress: called with (files done, files to do) for those that have to be read.
+        check: ``"packets"``, or ``"decode"`` to decode every frame and so find damage.
+        motion: measure the motion curve of every video, too.
+        frames_fps: frames a second of folders of pictures.
+
+    Returns:
+        An index sorted by path. Unreadable files stand in it with their reasons.
+
+    Raises:
+        ConfigError: an unknown check.
+        DataError: a path is given twice.
+    """
+    if check not in CHECKS:
+        raise ConfigError(f"check={check!r} is not one of {', '.join(map(repr, CHECKS))}")
+    if len(set(relative_paths)) != len(relative_paths):
+        seen: set[str] = set()
+        twice = next(path for path in relative_paths if path in seen or seen.add(path))  # type: ignore[func-returns-value]
+        raise DataError(f"{twice!r} is listed twice; every video must stand in one place of one split")
+    root, cache_file = Path(root), Path(cache_file)
+    cache_file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{cache_file}.lock"):
+        stats = {path: _stat(root / path) for path in relative_paths}
+        built = _opened(cache_file)
+        if built is not None and _up_to_date(built, stats, check, motion):
+            return built
+        journal = cache_file.with_name(f"{cache_file.name}.journal")
+        rows = _known(cache_file, journal, stats, check, motion)
+        todo = sorted(path for path in relative_paths if path not in rows)
+        examine = partial(_examine, str(root), check, motion, frames_fps)
+        limits = [_limit_s(stats[path], check, motion) for path in todo]
+        with journal.open("a", encoding="utf-8") as kept:
+            jobs = guarded_map(examine, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
+            for done, (path, job) in enumerate(zip(todo, jobs, strict=True), start=1):
+                row = job.value if job.failure == "" else _failed(path, job.failure)
+                row |= {"bytes": stats[path][0], "mtime_ns": stats[path][1], "checked": check}
+                rows[path] = row
+                kept.write(f"{json.dumps(row)}\n")
+                if done % _KEPT_EVERY == 0:
+                    kept.flush()
+                if progress is not None:
+                    progress(done, len(todo))
+        write_index(rows.values(), cache_file)
+        journal.unlink()
+    return Index(cache_file)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (stat.st_size, stat.st_mtime_ns)
+
+
+def _limit_s(stat: tuple[int, int], check: str, motion: bool) -> float:
+    return _LIMIT_S + max(stat[0], 0) / (_SLOWEST_DECODE if motion or check == "decode" else _SLOWEST_READ)
+
+
+def _opened(file: Path) -> Index | None:
+    """Open an index; ``None`` where there is none, or a broken one, or one of another version."""
+    try:
+        return Index(file)
+    except DataError:
+        return None
+
+
+def _serves(row: Mapping[str, Any], stat: tuple[int, int], check: str, motion: bool) -> bool:
+    """Tell whether a stored row is of the file as it is, and looked at as closely as is asked for."""
+    if (row["bytes"], row["mtime_ns"]) != stat or (check == "decode" and row["checked"] != "decode"):
+        return False
+    return not motion or row["motion"] is not None or bool(row["reason"])
+
+
+def _up_to_date(built: Index, stats: Mapping[str, tuple[int, int]], check: str, motion: bool) -> bool:
+    if len(built) != len(stats):
+        return False
+    names = ("path", "bytes", "mtime_ns", "checked", "reason", *(("motion",) if motion else ()))
+    for cells in built.columns(*names):
+        row = dict(zip(names, cells, strict=True))
+        if row["path"] not in stats or not _serves(row, stats[row["path"]], check, motion):
+            return False
+    return True
+
+
+def _known(
+    cache_file: Path, journal: Path, stats: Mapping[str, tuple[int, int]], check: str, motion: bool
+) -> dict[str, dict[str, Any]]:
+    """Return what earlier builds found of these files."""
+    rows: dict[str, dict[str, Any]] = {}
+    indexes = [_opened(file) for file in sorted({cache_file, *cache_file.parent.glob("*.index")})]
+    for row in (*_journal(journal), *(row for index in indexes if index is not None for row in index.cells())):
+        path = row["path"]
+        if path in stats and path not in rows and _serves(row, stats[path], check, motion):
+            rows[path] = row
+    return rows
+
+
+def _journal(file: Path) -> Iterable[dict[str, Any]]:
+    """Yield the rows of a build that was stopped; the last line may be torn."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            return
+        yield row
+
+
+def _empty(path: str) -> dict[str, Any]:
+    return {
+        "path": path,
+        "content_hash": "absent",
+        "reason": "",
+        "damage": "",
+        "codec": "",
+        "n_frames": 0,
+        "fps": 0.0,
+        "varies": False,
+        "duration_s": 0.0,
+        "height": 0,
+        "width": 0,
+        "has_audio": False,
+        "rotation": 0,
+        "mirrored": False,
+        "pixel_aspect": 1.0,
+        "plain": False,
+        "n_pts": 0,
+        "first_pts": 0,
+        "step_pts": 0,
+        "pts_steps": None,
+        "key_pts": [],
+        "key_dts": [],
+        "motion": None,
+    }
+
+
+def _failed(path: str, reason: str) -> dict[str, Any]:
+    """Return the row of a file that took its process with it."""
+    # Of its name: it cannot be read, and no other file is this one.
+    return {
+        **_empty(path),
+        "content_hash": hashlib.blake2b(path.encode(), digest_size=16).hexdigest(),
+        "reason": reason,
+    }
+
+
+def _examine(root: str, check: str, motion: bool, frames_fps: float, path: str) -> dict[str, Any]:
+    """Return the stored row of one file, but for its size and time."""
+    row, source = _empty(path), os.path.join(root, path)
+    try:
+        if os.path.isdir(source):
+            return row | _folder(source, frames_fps)
+        with open(source, "rb") as handle:
+            row["content_hash"] = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return row | _cells(probe(source, check=check, motion=motion))
+    except (ClipError, OSError) as error:
+        # Without the root: the reason stands in records, which must not differ between machines.
+        return row | {"reason": str(error).replace(source, path)}
+
+
+def _cells(found: Probe) -> dict[str, Any]:
+    table = found.table
+    steps = np.diff(table.pts)
+    regular = len(steps) == 0 or bool((steps == steps[0]).all())
+    return {
+        "damage": found.damage,
+        "codec": found.codec,
+        "n_frames": table.n_frames,
+        "fps": found.fps,
+        "varies": found.varies,
+        "duration_s": found.duration_s,
+        "height": found.size[0],
+        "width": found.size[1],
+        "has_audio": found.has_audio,
+        "rotation": table.rotation,
+        "mirrored": table.mirrored,
+        "pixel_aspect": table.pixel_aspect,
+        "plain": table.plain,
+        "n_pts": len(table.pts),
+        "first_pts": int(table.pts[0]) if len(table.pts) else 0,
+        "step_pts": int(steps[0]) if len(steps) and regular else 0,
+        "pts_steps": None if regular else steps.tolist(),
+        "key_pts": table.key_pts.tolist(),
+        "key_dts": table.key_dts.tolist(),
+        "motion": None if found.motion is None else found.motion.tolist(),
+    }
+
+
+def _folder(source: str, fps: float) -> dict[str, Any]:
+    """Return the cells of a folder of pictures.
+
+    Raises:
+        ClipError: it holds none, or its first cannot be read.
+    """
+    names = picture_names(source)
+    if not names:
+        raise ClipError(f"{source}: a folder without pictures ({', '.join(sorted(PICTURE_ENDINGS))})")
+    digest = hashlib.blake2b(digest_size=16)
+    for name in names:
+        with open(os.path.join(source, name), "rb") as handle:
+            digest.update(hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest())
+    height, width = picture_size(os.path.join(source, names[0]))
+    rate = fps or 25.0
+    return {
+        "content_hash": digest.hexdigest(),
+        "codec": FRAME_FOLDER,
+        "n_frames": len(names),
+        "fps": rate,
+        "duration_s": len(names) / rate,
+        "height": height,
+        "width": width,
+    }
