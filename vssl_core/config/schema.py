@@ -120,6 +120,11 @@ class PretrainConfig:
     seed: int = option(0, "decides initial weights, order and every draw", minimum=0)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig, metadata={"doc": "optimiser and schedule"})
     loader: LoaderConfig = dataclasses.field(default_factory=LoaderConfig, metadata={"doc": "how videos are read"})
+    pixels: str = option(
+        "rgb24",
+        "how frames reach the device: rgb24, or yuv420 (half the bytes, converted there; not with the decoded cache)",
+        choices=("rgb24", "yuv420"),
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: str = option(
         "auto", "auto (bf16 on GPU, fp32 on CPU), fp32, bf16 or fp16", choices=("auto", "fp32", "bf16", "fp16")

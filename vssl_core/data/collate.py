@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.plan import sample_rng, sample_seed
 from vssl_core.data.watch import Heartbeats
+from vssl_core.data.yuv import YuvBatch, YuvClip
 from vssl_core.errors import ClipError, DataError, VsslError
 
 __all__ = ["Chunk", "SampleKey", "Sampler", "collate"]
@@ -28,7 +29,7 @@ class SampleKey(NamedTuple):
 
 class _Sample(NamedTuple):
     video: Video
-    views: list[np.ndarray]
+    views: list[Any]
     targets: Mapping[str, Any]
     seed: int
 
@@ -129,13 +130,19 @@ def collate(samples: Sequence[_Sample]) -> Batch:
                 f"targets {sorted(first.targets)} for video {first.video.video_id!r} but {sorted(sample.targets)} for "
                 f"{sample.video.video_id!r}; a task's planner must return the same targets for every video"
             )
-    views = tuple(
-        torch.from_numpy(np.stack([sample.views[slot] for sample in samples])) for slot in range(len(first.views))
-    )
+    views = tuple(_stacked_views([sample.views[slot] for sample in samples]) for slot in range(len(first.views)))
     targets = {name: _stacked(name, [sample.targets[name] for sample in samples]) for name in first.targets}
     seeds = torch.tensor([sample.seed for sample in samples], dtype=torch.int64)
     index = torch.tensor([sample.video.index for sample in samples], dtype=torch.int64)
     return Batch(views, targets, seeds, index)
+
+
+def _stacked_views(views: Sequence[Any]) -> Any:
+    """Stack the views of one kind; what is still YUV becomes RGB on the device."""
+    if isinstance(views[0], YuvClip):
+        planes, matrices = (np.stack([getattr(view, name) for view in views]) for name in ("planes", "to_rgb"))
+        return YuvBatch(torch.from_numpy(planes), torch.from_numpy(matrices))
+    return torch.from_numpy(np.stack(views))
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:

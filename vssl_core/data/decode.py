@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from vssl_core.data.droppable import droppable_test
 from vssl_core.data.fit import FrameFitter
 from vssl_core.data.frames import read_pictures
 from vssl_core.data.probe import FrameTable, probe
-from vssl_core.errors import ClipError
+from vssl_core.data.yuv import YuvClip, rgb_matrix
+from vssl_core.errors import ClipError, ConfigError
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -48,15 +49,23 @@ class FileReader:
         rows: int ``[n]``: the row of the index that belongs to the video whose ``Video.index`` is ``i``; ``None``:
             rows are looked up by ``Video.video_id``.
         check_time: refuse files that have been written to since they were indexed; their size is compared always.
+        pixels: ``"yuv420"``: return ``YuvClip`` instead of arrays, for the loader to hand to ``yuv.to_rgb``.
     """
 
-    def __init__(self, index: Index, rows: np.ndarray | None = None, *, check_time: bool = True) -> None:
+    def __init__(
+        self, index: Index, rows: np.ndarray | None = None, *, check_time: bool = True, pixels: str = "rgb24"
+    ) -> None:
         self.index = index
         self.rows = rows
         self.check_time = check_time
+        self.pixels = pixels
 
-    def __call__(self, video: Video, views: Sequence[View]) -> list[np.ndarray]:
-        """Return uint8 RGB ``[T, H, W, 3]`` per view.
+    def with_pixels(self, pixels: str) -> FileReader:
+        """Return a reader of the same files that hands frames over in one of the ways of ``yuv.PIXELS``."""
+        return FileReader(self.index, self.rows, check_time=self.check_time, pixels=pixels)
+
+    def __call__(self, video: Video, views: Sequence[View]) -> list[Any]:
+        """Return uint8 RGB ``[T, H, W, 3]`` per view, or ``YuvClip``.
 
         Raises:
             ClipError: the file could not be indexed, has changed, or does not hold the frames asked for.
@@ -73,9 +82,9 @@ class FileReader:
             views = [view._replace(frames=view.frames + video.first_frame) for view in views]
         try:
             if row.table is None:
-                return _read_folder(video.source, row.n_frames, views)
+                return _read_folder(video.source, row.n_frames, views, self.pixels)
             self._check_unchanged(video, row)
-            return read_views(video.source, views, table=row.table)
+            return read_views(video.source, views, table=row.table, pixels=self.pixels)
         except ClipError as error:
             # Reasons stand in records, which name no folder of this machine.
             raise ClipError(str(error).replace(video.source, row.path)) from error
@@ -97,72 +106,97 @@ class FileReader:
             raise ClipError(f"{video.source}: changed since it was indexed; start the run again to index it anew")
 
 
-def read_views(source: str, views: Sequence[View], *, table: FrameTable | None = None) -> list[np.ndarray]:
+def read_views(
+    source: str, views: Sequence[View], *, table: FrameTable | None = None, pixels: str = "rgb24"
+) -> list[Any]:
     """Read views from a file in one pass over the union of their frames; equal to decoding the whole file.
 
     Args:
         source: path of a local file.
         views: what to read; any order of frames, repeats allowed.
         table: the file's frame table; ``None``: it is probed first.
+        pixels: one of ``yuv.PIXELS``.
 
     Returns:
-        uint8 RGB ``[T, H, W, 3]`` per view.
+        uint8 RGB ``[T, H, W, 3]`` per view; with ``pixels="yuv420"`` a ``YuvClip``.
 
     Raises:
         ClipError: the file cannot be read, or does not hold a frame that is asked for.
+        ConfigError: ``pixels="yuv420"`` and a view of odd sides.
     """
     table = probe(source).table if table is None else table
-    out, slots, fitters = _laid_out(views, table)
-
-    def emit(frame: int, picture: VideoFrame) -> None:
-        for kind, places in slots[frame].items():
-            fitters[kind].into(picture, places[0])
-            for place in places[1:]:
-                place[:] = places[0]
-
-    missing = decode_frames(source, table, np.array(sorted(slots), dtype=np.int64), emit)
-    _check_complete(source, missing, len(slots))
-    return out
+    places = _Places(views, table, pixels)
+    missing = decode_frames(source, table, places.frames, places.put)
+    return places.filled(source, missing)
 
 
-def _read_folder(source: str, n_frames: int, views: Sequence[View]) -> list[np.ndarray]:
+def _read_folder(source: str, n_frames: int, views: Sequence[View], pixels: str) -> list[Any]:
     """Read views from a folder of pictures: as ``read_views`` does from a file."""
     from av.video.frame import VideoFrame
 
-    out, slots, fitters = _laid_out(views, _UPRIGHT)
+    places = _Places(views, _UPRIGHT, pixels)
 
-    def emit(frame: int, pixels: np.ndarray) -> None:
-        picture = VideoFrame.from_ndarray(pixels, format="rgb24")
-        for kind, places in slots[frame].items():
-            fitters[kind].into(picture, places[0])
-            for place in places[1:]:
-                place[:] = places[0]
+    def put(frame: int, picture: np.ndarray) -> None:
+        places.put(frame, VideoFrame.from_ndarray(picture, format="rgb24"))
 
-    missing = read_pictures(source, n_frames, np.array(sorted(slots), dtype=np.int64), emit)
-    _check_complete(source, missing, len(slots))
-    return out
+    missing = read_pictures(source, n_frames, places.frames, put)
+    return places.filled(source, missing)
 
 
-def _laid_out(
-    views: Sequence[View], table: FrameTable
-) -> tuple[list[np.ndarray], dict[int, dict[_Kind, list[np.ndarray]]], dict[_Kind, FrameFitter]]:
-    """Return room for the views, where each frame goes by the kind of picture, and what brings it to that kind."""
-    out = [np.empty((len(view.frames), *view.size, 3), dtype=np.uint8) for view in views]
-    fitters: dict[_Kind, FrameFitter] = {}
-    slots: dict[int, dict[_Kind, list[np.ndarray]]] = {}
-    for view, pixels in zip(views, out, strict=True):
-        kind = ((int(view.size[0]), int(view.size[1])), view.fit)
-        if kind not in fitters:
-            fitters[kind] = FrameFitter(*kind, table)
-        for frame, slot in zip(view.frames.tolist(), pixels, strict=True):
-            slots.setdefault(frame, {}).setdefault(kind, []).append(slot)
-    return out, slots, fitters
+class _Places:
+    """Room for views, and where each frame goes in it."""
 
+    def __init__(self, views: Sequence[View], table: FrameTable, pixels: str) -> None:
+        self._yuv = pixels == "yuv420"
+        self._matrix: np.ndarray | None = None
+        self._fitters: dict[_Kind, FrameFitter] = {}
+        self._out: list[np.ndarray] = []
+        # frame -> kind of picture -> where it goes
+        self._slots: dict[int, dict[_Kind, list[np.ndarray]]] = {}
+        for view in views:
+            kind = ((int(view.size[0]), int(view.size[1])), view.fit)
+            if kind not in self._fitters:
+                self._fitters[kind] = FrameFitter(*kind, table)
+            room = np.empty((len(view.frames), *self._shape(kind[0])), dtype=np.uint8)
+            self._out.append(room)
+            for frame, slot in zip(view.frames.tolist(), room, strict=True):
+                self._slots.setdefault(frame, {}).setdefault(kind, []).append(slot)
 
-def _check_complete(source: str, missing: Mapping[int, str], wanted: int) -> None:
-    if missing:
-        frame, reason = next(iter(missing.items()))
-        raise ClipError(f"{source}: {len(missing)} of {wanted} frames cannot be read; frame {frame}: {reason}")
+    def _shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        if not self._yuv:
+            return (*size, 3)
+        if size[0] % 2 or size[1] % 2:
+            raise ConfigError(f"pixels=yuv420 needs even sides, a view has {size[0]}x{size[1]}; set task.read_size")
+        return (size[0] * 3 // 2, size[1])
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The union of all frames, int64, rising."""
+        return np.array(sorted(self._slots), dtype=np.int64)
+
+    def put(self, frame: int, picture: VideoFrame) -> None:
+        if self._yuv and self._matrix is None:
+            self._matrix = rgb_matrix(picture)
+        for kind, slots in self._slots[frame].items():
+            fitter = self._fitters[kind]
+            (fitter.into_yuv if self._yuv else fitter.into)(picture, slots[0])
+            for slot in slots[1:]:
+                slot[:] = slots[0]
+
+    def filled(self, source: str, missing: Mapping[int, str]) -> list[Any]:
+        """Return the views, once every frame has been put.
+
+        Raises:
+            ClipError: frames are missing.
+        """
+        if missing:
+            frame, reason = next(iter(missing.items()))
+            raise ClipError(
+                f"{source}: {len(missing)} of {len(self._slots)} frames cannot be read; frame {frame}: {reason}"
+            )
+        if not self._yuv or self._matrix is None:
+            return self._out
+        return [YuvClip(planes, self._matrix) for planes in self._out]
 
 
 def decode_frames(source: str, table: FrameTable, wanted: np.ndarray, emit: Emit) -> dict[int, str]:

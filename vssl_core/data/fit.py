@@ -58,11 +58,7 @@ class FrameFitter:
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
             : image.height, : image.width * 3
         ]
-        pixels = rows.reshape(image.height, image.width, 3)
-        if self._table.mirrored:
-            pixels = pixels[:, ::-1]
-        if self._table.rotation:
-            pixels = np.rot90(pixels, self._table.rotation // 90)
+        pixels = self._upright(rows.reshape(image.height, image.width, 3))
         if self.fit == "pad":
             top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
             out[:] = 0
@@ -70,6 +66,41 @@ class FrameFitter:
         else:
             top, left = (height - self.size[0]) // 2, (width - self.size[1]) // 2
             out[:] = pixels[top : top + self.size[0], left : left + self.size[1]]
+
+    def into_yuv(self, frame: VideoFrame, out: np.ndarray) -> None:
+        """Write ``frame`` into ``out``, uint8 ``[3 H / 2, W]``, as ``YuvClip.planes`` has it; its sides are even."""
+        height, width = self._scaled(frame)
+        # Cut at even places, so that the planes of colour stay in step.
+        height, width = (side + side % 2 if self.fit != "pad" else max(2, side - side % 2) for side in (height, width))
+        turned = self._table.rotation % 180 != 0
+        whole = self._as_yuv(frame, *((width, height) if turned else (height, width)))
+        at = 0
+        for number, plane in enumerate(whole.planes):
+            part = 2 if number else 1
+            pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+            pixels = self._upright(pixels[: whole.height // part, : whole.width // part])
+            side = (self.size[0] // part, self.size[1] // part)
+            place = out.reshape(-1)[at : at + side[0] * side[1]].reshape(side)
+            at += side[0] * side[1]
+            down, right = (abs(self.size[0] - height) // 4 * 2 // part, abs(self.size[1] - width) // 4 * 2 // part)
+            if self.fit == "pad":
+                place[:] = 128 if number else _black(whole)
+                place[down : down + pixels.shape[0], right : right + pixels.shape[1]] = pixels
+            else:
+                place[:] = pixels[down : down + side[0], right : right + side[1]]
+
+    def _as_yuv(self, frame: VideoFrame, height: int, width: int) -> VideoFrame:
+        """Return the frame as 8-bit YUV 4:2:0 at a size, not yet turned."""
+        name = frame.format.name if frame.format.name in _PLANAR else "yuv420p"
+        if name == frame.format.name and (height, width) == (frame.height, frame.width):
+            return frame
+        how = self._area if height * width < frame.height * frame.width else self._plain
+        return self._shrink.reformat(frame, width, height, name, interpolation=how, threads=1)
+
+    def _upright(self, pixels: np.ndarray) -> np.ndarray:
+        if self._table.mirrored:
+            pixels = pixels[:, ::-1]
+        return np.rot90(pixels, self._table.rotation // 90) if self._table.rotation else pixels
 
     def _resized(self, frame: VideoFrame, height: int, width: int) -> VideoFrame:
         """Return the frame as RGB at a size, not yet turned.
@@ -96,3 +127,8 @@ class FrameFitter:
             return max(1, min(self.size[0], round(height * scale))), max(1, min(self.size[1], round(width * scale)))
         scale = max(by_height, by_width)
         return max(self.size[0], round(height * scale)), max(self.size[1], round(width * scale))
+
+
+def _black(frame: VideoFrame) -> int:
+    """Return the luma of black."""
+    return 0 if frame.format.name.startswith("yuvj") or int(frame.color_range) == 2 else 16

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vssl_core.config.schema import OptimConfig
 from vssl_core.contracts import Batch
+from vssl_core.data.yuv import YuvBatch, to_rgb
 from vssl_core.engine.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vssl_core.engine.optim import make_optimizer, make_schedule
 from vssl_core.engine.precision import Precision
@@ -77,13 +78,19 @@ def seed_step(seed: int, step: int) -> None:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch; copies from pinned memory do not block."""
+    """Move a batch; copies from pinned memory do not block. Views that are still YUV become RGB there."""
     return Batch(
-        views=tuple(view.to(device, non_blocking=True) for view in batch.views),
+        views=tuple(_view_to_device(view, device) for view in batch.views),
         targets={name: value.to(device, non_blocking=True) for name, value in batch.targets.items()},
         seeds=batch.seeds.to(device, non_blocking=True),
         index=batch.index.to(device, non_blocking=True),
     )
+
+
+def _view_to_device(view: Tensor | YuvBatch, device: torch.device) -> Tensor:
+    if isinstance(view, YuvBatch):
+        return to_rgb(YuvBatch(*(part.to(device, non_blocking=True) for part in view)))
+    return view.to(device, non_blocking=True)
 
 
 @contextmanager

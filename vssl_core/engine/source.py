@@ -17,7 +17,7 @@ from vssl_core.data.loader import Loader, Quarantine
 from vssl_core.data.plan import sample_rng
 from vssl_core.engine.loop import Progress
 from vssl_core.engine.planned import PlannedPretrain
-from vssl_core.errors import ClipError
+from vssl_core.errors import ClipError, ConfigError
 
 __all__ = ["TaskSource", "cached_reader", "open_task_source", "planned_sizes"]
 
@@ -123,7 +123,10 @@ def open_task_source(
     planner = task.planner()
     fit, val = splits["fit"], splits["val"]
     sizes = planned_sizes(planner, fit, config.seed)
-    reader, cache_s = cached_reader(planned.dataset, [*fit, *val], sizes, config.loader, progress)
+    if config.pixels == "rgb24":
+        reader, cache_s = cached_reader(planned.dataset, [*fit, *val], sizes, config.loader, progress)
+    else:
+        reader, cache_s = _unconverted(planned), 0.0
     in_memory = isinstance(reader, CachedReader)
     workers = config.loader.workers if config.loader.workers >= 0 else (0 if in_memory else 2)
 
@@ -147,6 +150,22 @@ def open_task_source(
         yield source
     finally:
         source.close()
+
+
+def _unconverted(planned: PlannedPretrain) -> Reader:
+    """Return a reader whose frames are converted on the device.
+
+    Raises:
+        ConfigError: the data set has none, or a decoded cache is insisted on, which holds RGB.
+    """
+    config = planned.config
+    if config.loader.cache == "always":
+        raise ConfigError(f"pixels={config.pixels} reads from the files; loader.cache=always contradicts it")
+    other = getattr(planned.dataset.reader(), "with_pixels", None)
+    if other is None:
+        raise ConfigError(f"data set {planned.dataset.name!r} cannot hand over pixels={config.pixels}; use rgb24")
+    reader: Reader = other(config.pixels)
+    return reader
 
 
 def _labels(planned: PlannedPretrain, videos: Sequence[Video]) -> np.ndarray:

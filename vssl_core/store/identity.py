@@ -40,9 +40,11 @@ def component_identity(resolved: Resolved) -> dict[str, Any]:
     return identity
 
 
-def _pixels(data: Resolved, fingerprint: str) -> dict[str, Any]:
+def _pixels(data: Resolved, fingerprint: str, pixels: str = "rgb24") -> dict[str, Any]:
     """Return what decides the pixels: the files, and how frames are made of them."""
-    return {"name": data.name, "fingerprint": fingerprint, "decoding": DECODING}
+    # Conversion on the device rounds otherwise than that of the decoder.
+    other = {"pixels": pixels} if pixels != "rgb24" else {}
+    return {"name": data.name, "fingerprint": fingerprint, "decoding": DECODING, **other}
 
 
 def _optim(config: OptimConfig) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def pretrain_identity(
     }
     if task.spec.trains:
         identity |= {
-            "data": _pixels(data, fingerprint),
+            "data": _pixels(data, fingerprint, config.pixels),
             "label": config.label if task.spec.needs_labels else "",
             "steps": steps,
             "batch_size": config.batch_size,
