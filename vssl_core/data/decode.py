@@ -33,6 +33,9 @@ _DECODE_RATHER_THAN_SEEK, _READ_RATHER_THAN_SEEK = 4, 64
 # Decoders return frames in display order but for a few at the start of some streams; look this much further.
 _LOOK_FURTHER = 16
 
+# A stream that has shown this many packets in a row that are needed has no others: looking costs what it cannot save.
+_TESTS_IN_VAIN = 24
+
 Emit = Callable[[int, "VideoFrame"], None]
 #: a size (height, width) and the way of coming to it, as in ``View``
 _Kind = tuple[tuple[int, int], str]
@@ -282,6 +285,7 @@ class _Decoder:
         self._packets = self._container.demux(self._stream)
         context = self._stream.codec_context
         self._droppable = droppable_test(context.name, context.extradata)
+        self._in_vain = 0
         self._fresh = True
 
     def count(self, wanted: np.ndarray, emit: Emit) -> dict[int, str]:
@@ -383,7 +387,15 @@ class _Decoder:
         """Tell whether no frame but its own needs a packet."""
         if self._intra:
             return True
-        return self._droppable is not None and self._droppable(memoryview(packet))
+        if self._droppable is None:
+            return False
+        if self._droppable(memoryview(packet)):
+            self._in_vain = 0
+            return True
+        self._in_vain += 1
+        if self._in_vain > _TESTS_IN_VAIN:
+            self._droppable = None
+        return False
 
     def _place(self, key: int) -> None:
         """Make the decoder begin at a key frame, or before it where the container cannot do better."""

@@ -135,26 +135,24 @@ def _train(
     with open_task_source(planned, task, splits, progress) as source:
         task.setup(len(splits["fit"]), planned.steps)
         task.to(device)
-        cost = train(
-            task,
-            source,
-            TrainOptions(
-                total_steps=planned.steps,
-                optim=config.optim,
-                device=device,
-                precision=pick_precision(config.precision, device),
-                seed=config.seed,
-                run_id=planned.run_id,
-                checkpoints=folder.checkpoints,
-                checkpoint_every_s=config.checkpoint_every_s,
-                log_every=config.log_every,
-            ),
-            log=trackers.log,
-            progress=progress,
+        options = TrainOptions(
+            total_steps=planned.steps,
+            optim=config.optim,
+            device=device,
+            precision=pick_precision(config.precision, device),
+            seed=config.seed,
+            run_id=planned.run_id,
+            checkpoints=folder.checkpoints,
+            checkpoint_every_s=config.checkpoint_every_s,
+            log_every=config.log_every,
         )
-        record["heldout"] = _heldout(task, source, config.heldout_batches, device)
+        try:
+            cost = train(task, source, options, log=trackers.log, progress=progress)
+            record["heldout"] = _heldout(task, source, config.heldout_batches, device)
+        finally:
+            # A run that stops for them names them too.
+            record["unreadable"] = source.unreadable()
         record["chance"] = task.chance
-        record["unreadable"] = source.unreadable()
         record["cost"] |= {"frames_decoded": source.frames_decoded, "cache_s": round(source.cache_s, 3)}
     return cost
 

@@ -103,8 +103,7 @@ class TaskSource:
         """Take back what a checkpoint kept."""
         self._frames_before = int(state["frames_decoded"])
         self.cache_s = max(self.cache_s, float(state["cache_s"]))
-        for video_id, reason in state["unreadable"].items():
-            self._train.quarantine.add(video_id, reason)
+        self._train.quarantine.restore(state["unreadable"])
         self._train.bar(state["barred"]["fit"])
         self._heldout.bar(state["barred"]["val"])
 
@@ -140,7 +139,7 @@ def open_task_source(
             workers=workers,
             prefetch=config.loader.prefetch,
             labels=_labels(planned, videos) if planned.task.spec.needs_labels else None,
-            quarantine=Quarantine(config.loader.max_bad, len(videos)),
+            quarantine=Quarantine(config.loader.max_bad, len(videos), planned.folder / "unreadable.jsonl"),
             pin_memory=torch.cuda.is_available(),
             limit_s=config.loader.limit_s,
         )
