@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from vssl_core.contracts import Targets, Video
-from vssl_core.data.decode import FileReader
 from vssl_core.data.home import home
 from vssl_core.data.index import Index
 from vssl_core.data.progress import shown_progress
+from vssl_core.data.reader import FileReader
 from vssl_core.data.scan import build_index
 from vssl_core.data.videos import IndexedVideos, segment_id
 from vssl_core.errors import DataError, near_names

@@ -39,11 +39,15 @@ def main() -> int:
     # The protocol keeps a private copy of stdout: whatever a job prints must never reach the parent's parser.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # Nor may the thread that waits for jobs hold the lock of sys.stdin: a forked child closes that first of all, and
+    # would wait for a thread that it does not have.
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     lines: queue.Queue[str] = queue.Queue()
     # Ctrl-C reaches the whole terminal group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_terminate)
-    threading.Thread(target=_read, args=(lines,), daemon=True, name="vssl-worker-stdin").start()
+    threading.Thread(target=_read, args=(requests, lines), daemon=True, name="vssl-worker-stdin").start()
     try:
         _reply(replies, event="ready")
         while True:
@@ -56,8 +60,8 @@ def _on_terminate(signum: int, frame: FrameType | None) -> None:
     raise _Stopped
 
 
-def _read(lines: queue.Queue[str]) -> None:
-    for line in sys.stdin:
+def _read(requests: TextIO, lines: queue.Queue[str]) -> None:
+    for line in requests:
         if line.strip():
             lines.put(line)
     _end_group()

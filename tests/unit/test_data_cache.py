@@ -17,7 +17,7 @@ from support.videos import PatternReader, pictures, rows, write_video
 import vssl_core.data.cache as cache_module
 from vssl_core.contracts import Video, View
 from vssl_core.data.cache import Picture, estimate_bytes, open_cache
-from vssl_core.data.decode import FileReader
+from vssl_core.data.reader import FileReader
 from vssl_core.data.scan import build_index
 from vssl_core.errors import ClipError
 

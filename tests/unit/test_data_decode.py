@@ -12,8 +12,8 @@ import pytest
 from support.videos import decode_all, pictures, write_video
 
 from vssl_core.contracts import View
-from vssl_core.data.decode import read_views
 from vssl_core.data.probe import probe
+from vssl_core.data.reader import read_views
 from vssl_core.errors import ClipError, ConfigError
 
 N_FRAMES = 60

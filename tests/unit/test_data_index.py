@@ -13,8 +13,8 @@ from support.videos import decode_all, pictures, write_video
 
 import vssl_core.data.scan as scan_module
 from vssl_core.contracts import Video, View
-from vssl_core.data.decode import FileReader
 from vssl_core.data.index import Index
+from vssl_core.data.reader import FileReader
 from vssl_core.data.scan import build_index
 from vssl_core.errors import ClipError, DataError
 
@@ -103,7 +103,7 @@ def test_a_broken_cache_file_is_built_anew(content: bytes, folder: Path) -> None
     assert len(calls) == 4
     assert built["a.mp4"].n_frames == 12
     leftovers = {path.name for path in (folder / "cache").iterdir()}
-    assert leftovers == {"a.index", "a.index.lock"}
+    assert leftovers == {"a.index", ".a.index.lock"}
 
 
 def test_a_path_twice_is_an_error(folder: Path) -> None:

@@ -14,8 +14,8 @@ from support.videos import pictures, write_video
 
 from vssl_core.api import pretrain
 from vssl_core.contracts import View
-from vssl_core.data.decode import read_views
 from vssl_core.data.probe import probe
+from vssl_core.data.reader import read_views
 from vssl_core.data.yuv import YuvBatch, YuvClip, rgb_matrix, to_rgb
 from vssl_core.errors import ConfigError
 

@@ -22,6 +22,7 @@ OWN_VERBS: Mapping[str, str] = {
     "pretrain": "Train a backbone on a pretext task.",
     "evaluate": "Measure a pretrained encoder under a protocol.",
     "preview": "Draw what a task shows the network, with the labels it makes.",
+    "speed": "Measure reading, augmentation and training apart, and say which holds the others up.",
     "doctor": "Check this machine and say what to do about what is wrong.",
 }
 

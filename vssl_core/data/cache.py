@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -33,10 +34,18 @@ _PIXELS, _TABLE = "frames.u8", "cache.json"
 _LIMIT_S, _SLOWEST_FRAME_S = 60.0, 1.0
 
 
-def estimate_bytes(videos: Sequence[Video], sizes: Sequence[Picture]) -> int:
-    """Return the disk space in bytes that a cache of every frame of ``videos`` at ``sizes`` takes."""
-    frames = sum(video.n_frames for video in videos)
-    return sum(frames * height * width * 3 for (height, width), _ in set(sizes))
+def estimate_bytes(videos: Sequence[Video], sizes: Sequence[Picture], *, most: float = math.inf) -> int:
+    """Return the disk space in bytes that a cache of every frame of ``videos`` at ``sizes`` takes.
+
+    Counting ends once it is more than ``most``: a million videos need not be looked at to know that.
+    """
+    frame = sum(height * width * 3 for (height, width), _ in set(sizes))
+    total = 0
+    for video in videos:
+        total += video.n_frames * frame
+        if total > most:
+            break
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ __all__ = ["Outcome", "guarded_map", "reason_of_death"]
 Item = TypeVar("Item")
 # How far work may run ahead of the item that is waited for: a million results are not kept at once.
 _AHEAD = 256
+# What a process sends when it can work; how long that may take.
+_READY = "vssl-ready"
+_START_S = 120.0
 # Nothing tells that a limit has passed but looking at the clock.
 _LOOK_EVERY_S = 0.5
 
@@ -86,11 +89,15 @@ class _Worker:
         self.item = -1
         #: why the process is no more
         self.failure = ""
-        self._limit_s, self._began = 0.0, 0.0
+        self._limit_s, self._began, self._ready = 0.0, 0.0, False
 
     def start(self, number: int, item: Any, limit_s: float) -> None:
         self.item, self._limit_s, self._began = number, limit_s, time.monotonic()
         self.pipe.send(item)
+
+    @property
+    def _patience_s(self) -> float:
+        return self._limit_s if self._ready else _START_S
 
     def collect(self) -> tuple[int, Any] | None:
         """Return (number, value) of an item that is finished; note it where the process is finished."""
@@ -106,12 +113,20 @@ class _Worker:
                     ) from None
                 self.failure = reason_of_death(self._process.exitcode)
                 return None
+            if not raised and isinstance(value, str) and value == _READY:
+                # The item's time begins here: a slow start of its process is not its fault.
+                self._ready, self._began = True, time.monotonic()
+                return None
             if raised:
                 raise value
             number, self.item = self.item, -1
             return number, value
-        if time.monotonic() - self._began > self._limit_s:
+        if time.monotonic() - self._began > self._patience_s:
             self.end()
+            if not self._ready:
+                raise VsslError(
+                    f"a worker process did not start within {_START_S:.0f} s; is the machine out of memory?"
+                )
             self.failure = f"reading it did not end within {self._limit_s:.0f} s"
         return None
 
@@ -126,6 +141,7 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
     # Ctrl-C reaches the whole group: the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
+    pipe.send((False, _READY))
     while True:
         # A parent that is killed closes nothing: forked siblings hold its ends of the pipes too.
         if parent is not None and pipe not in wait([pipe, parent.sentinel]):

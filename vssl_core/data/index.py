@@ -55,6 +55,10 @@ _SCHEMA = pa.schema(
     ],
     metadata={b"vssl_index": _VERSION},
 )
+_PLACE = {name: place for place, name in enumerate(_SCHEMA.names)}
+_TIMES = frozenset({"rotation", "mirrored", "pixel_aspect", "plain", "n_pts", "first_pts", "step_pts", "pts_steps"})
+_TIMES |= {"key_pts", "key_dts"}
+_FACTS = [name for name in _SCHEMA.names if name not in _TIMES]
 # A row is read by mapping the pages of its batch: small batches keep what one row costs small.
 _ROWS_A_BATCH = 64
 # Linux maps sixteen pages around every page that is touched. Letting go of them now and then keeps a worker that reads
@@ -167,11 +171,12 @@ class Index:
             raise DataError(f"{path!r} is not in the index of {len(self)} videos; build the index again")
         return found
 
-    def row(self, number: int) -> IndexRow:
-        """Return the row at a position."""
+    def row(self, number: int, *, times: bool = True) -> IndexRow:
+        """Return the row at a position; without ``times`` its table is left out, which is most of the work."""
         batch, at = self._at(number)
-        cells = {name: batch.column(place)[at].as_py() for place, name in enumerate(_SCHEMA.names)}
-        return _row(cells)
+        names = _SCHEMA.names if times else _FACTS
+        cells = {name: batch.column(_PLACE[name])[at].as_py() for name in names}
+        return _row(cells, times)
 
     def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """Iterate over some cells of every row."""
@@ -233,9 +238,9 @@ def write_index(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
         raise
 
 
-def _row(cells: Mapping[str, Any]) -> IndexRow:
+def _row(cells: Mapping[str, Any], times: bool) -> IndexRow:
     table = None
-    if not cells["reason"] and cells["codec"] != FRAME_FOLDER:
+    if times and not cells["reason"] and cells["codec"] != FRAME_FOLDER:
         table = FrameTable(
             cells["n_frames"],
             _pts(cells),

@@ -64,5 +64,6 @@ class Quarantine:
     def _note(self, video_id: str, reason: str) -> None:
         _logger.warning("left out %s: %s", video_id, reason)
         if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps({"video_id": video_id, "reason": reason}) + "\n")

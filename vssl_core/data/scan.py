@@ -70,7 +70,7 @@ def build_index(
         raise DataError(f"{twice!r} is listed twice; every video must stand in one place of one split")
     root, cache_file = Path(root), Path(cache_file)
     cache_file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{cache_file}.lock"):
+    with FileLock(cache_file.with_name(f".{cache_file.name}.lock")):
         stats = {path: _stat(root / path) for path in relative_paths}
         built = _opened(cache_file)
         if built is not None and _up_to_date(built, stats, check, motion):

@@ -11,7 +11,7 @@ import numpy as np
 from vssl_core.contracts import Video
 from vssl_core.data.index import Index, IndexRow
 
-__all__ = ["IndexedVideos", "VideoSubset", "segment_frames", "segment_id"]
+__all__ = ["IndexedVideos", "JoinedVideos", "VideoSubset", "segment_frames", "segment_id"]
 
 # Below this the rows themselves are kept: a few megabytes, and no look-up per access.
 _KEPT_ROWS = 20_000
@@ -76,8 +76,8 @@ class IndexedVideos(_Rows):
     def _make(self, at: int) -> Video:
         if at in self._kept:
             return self._kept[at]
-        row = self._index.row(int(self._numbers[at]))
         start, end = (np.nan, np.nan) if self._segments is None else self._segments[at].tolist()
+        row = self._index.row(int(self._numbers[at]), times=not np.isnan(start))
         first, n_frames, name = 0, row.n_frames, row.path
         if not np.isnan(start):
             first, n_frames = segment_frames(row, start, end)
@@ -112,6 +112,24 @@ class VideoSubset(_Rows):
 
     def _make(self, at: int) -> Video:
         return self._videos[int(self._rows[at])]
+
+
+class JoinedVideos(_Rows):
+    """Several sequences as one."""
+
+    def __init__(self, *parts: Sequence[Video]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        """Return the number of videos."""
+        return sum(len(part) for part in self._parts)
+
+    def _make(self, at: int) -> Video:
+        for part in self._parts:
+            if at < len(part):
+                return part[at]
+            at -= len(part)
+        raise IndexError(at)
 
 
 def segment_id(path: str, start_s: float, end_s: float) -> str:

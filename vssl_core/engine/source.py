@@ -15,6 +15,7 @@ from vssl_core.data.cache import CachedReader, estimate_bytes, open_cache
 from vssl_core.data.home import home
 from vssl_core.data.loader import Loader, Quarantine
 from vssl_core.data.plan import sample_rng
+from vssl_core.data.videos import JoinedVideos
 from vssl_core.engine.loop import Progress
 from vssl_core.engine.planned import PlannedPretrain
 from vssl_core.errors import ClipError, ConfigError
@@ -45,9 +46,8 @@ def cached_reader(
     The cache holds the same bits that decoding gives, so it changes how long a run takes and nothing else.
     """
     reader = dataset.reader()
-    wanted = config.cache == "always" or (
-        config.cache == "auto" and estimate_bytes(videos, sizes) <= config.cache_max_gb * 2**30
-    )
+    most = config.cache_max_gb * 2**30
+    wanted = config.cache == "always" or (config.cache == "auto" and estimate_bytes(videos, sizes, most=most) <= most)
     if not wanted or not sizes or not videos:
         return reader, 0.0
 
@@ -56,7 +56,7 @@ def cached_reader(
             progress("decode", done, total, {})
 
     folder = home() / "decoded" / dataset.fingerprint()[:16]
-    cached = open_cache(reader, videos, sizes, folder, report)
+    cached = open_cache(reader, list(videos), sizes, folder, report)
     return cached, cached.seconds
 
 
@@ -123,7 +123,7 @@ def open_task_source(
     fit, val = splits["fit"], splits["val"]
     sizes = planned_sizes(planner, fit, config.seed)
     if config.pixels == "rgb24":
-        reader, cache_s = cached_reader(planned.dataset, [*fit, *val], sizes, config.loader, progress)
+        reader, cache_s = cached_reader(planned.dataset, JoinedVideos(fit, val), sizes, config.loader, progress)
     else:
         reader, cache_s = _unconverted(planned), 0.0
     in_memory = isinstance(reader, CachedReader)

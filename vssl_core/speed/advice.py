@@ -27,7 +27,8 @@ class Measured:
         cores: that this process may use.
         device: type of the device.
         cache: whether the decoded cache is ``"used"``, ``"missing"`` (wanted, but not built) or ``"not used"``.
-        cache_bytes: what all decoded frames take on disk.
+        cache_bytes: what all decoded frames take on disk; 0: unknown.
+        pixels: as they reach the device.
         free_bytes: on the disk where the cache lies.
         files: whether videos are files, of which a copy can be made.
         short_side: of the videos as shown, in pixels; their median.
@@ -46,6 +47,7 @@ class Measured:
     device: str
     cache: str
     cache_bytes: int
+    pixels: str
     free_bytes: int
     files: bool
     short_side: float
@@ -142,6 +144,8 @@ def _advise_copy(measured: Measured) -> list[str]:
     advice = []
     if measured.workers == 0:
         advice.append("loader.workers=1: batches of workers lie in page-locked memory, which is copied faster")
+    if measured.pixels == "rgb24" and measured.cache == "not used":
+        advice.append("pixels=yuv420: half the bytes (this changes results)")
     return advice + _smaller_frames(measured)
 
 
