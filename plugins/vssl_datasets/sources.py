@@ -6,6 +6,8 @@ import csv
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+import yaml
+
 from vssl_core.errors import DataError, near_names
 from vssl_datasets.config import VIDEO_EXTENSIONS
 from vssl_datasets.listing import frame_folders, video_files
@@ -60,9 +62,15 @@ def listed(source: Path, root: Path | None, column: str, *, pictures: bool = Tru
                 f"{source.name} has no column {column!r}; it has {', '.join(map(repr, header))}"
                 f"{near_names(column, header)}. Name it with --column"
             )
-        paths = sorted({"/".join(PurePosixPath(row[column].strip()).parts) for row in reader})
+        found = set()
+        for line, row in enumerate(reader, start=2):
+            text = (row[column] or "").strip()
+            if not text:
+                raise DataError(f"{source.name}, line {line}: column {column!r} is empty; expected a path")
+            found.add(text if text.startswith("/") else "/".join(PurePosixPath(text).parts))
+    paths = sorted(found)
     for path in paths:
-        if not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
+        if path.startswith("/") or ".." in PurePosixPath(path).parts:
             raise DataError(
                 f"{source.name}: path {path!r} must be relative to {root or source.parent} and stay below it"
             )
@@ -89,7 +97,7 @@ def contents(text: str, registry: Registry) -> list[Known]:
         rows = Index(place).columns("path", "content_hash", "reason")
         return [Known(path, "" if reason else content, path) for path, content, reason in rows]
     name, *options = text.split(",")
-    chosen = dict(option.partition("=")[::2] for option in options)
+    chosen = {key: yaml.safe_load(value) for key, _, value in (option.partition("=") for option in options)}
     return _of_dataset(registry.build("datasets", {"name": name, **chosen}))
 
 

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from support.damage import overwrite_packets
+from support.videos import pictures, write_video
 
 TINY = ["data=toy-motion", "data.n_train=64", "data.n_test=24", "batch_size=8", "log_every=1", "checkpoint_every_s=0"]
 STEPS = 24
@@ -86,6 +88,48 @@ def test_killed_run_goes_on_to_the_same_bits_and_the_same_probe(
             (path,) = (run / "transfer").glob("*/record.json")
             numbers.append([(metric["name"], metric["value"]) for metric in json.loads(path.read_text())["metrics"]])
         assert numbers[0] == numbers[1]
+
+
+@pytest.fixture(scope="module")
+def own_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files with B-frames, two of them damaged: batches differ in size, and what is damaged is found while training."""
+    root = tmp_path_factory.mktemp("own") / "videos"
+    for number in range(30):
+        frames = pictures(40 + number, 32, 32, seed=number)
+        write_video(root / f"v{number:02d}.mp4", frames, options={"g": "12", "bf": "2"})
+    for number in (7, 19):
+        overwrite_packets(root / f"v{number:02d}.mp4", range(1, 40 + number))
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_while_decoding_goes_on_to_the_same_batches(tmp_path: Path, own_videos: Path, workers: int) -> None:
+    options = ["data=folder", f"data.root={own_videos}", "loader.cache=never", "loader.max_bad=0.5"]
+
+    def command(out: Path, workers: int) -> list[str]:
+        # Later words win over those of the toy set.
+        words = [word for word in pretrain(out, steps=60) if not word.startswith("data")]
+        return [*words, *options, f"loader.workers={workers}"]
+
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "killed"
+    # The other number of workers, so that one run compares with both.
+    check(command(undisturbed, 2 - workers))
+    process = subprocess.Popen(command(out, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    reached = wait_for_checkpoint(out, process, at_least=8)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert reached < 60
+    check(command(out, workers))
+    records = [json.loads((run / "record.json").read_text()) for run in (undisturbed, out)]
+    assert encoder_sha(out) == encoder_sha(undisturbed)
+    assert records[0]["unreadable"] == records[1]["unreadable"]
+    assert {bad["video_id"] for bad in records[1]["unreadable"]} <= {"v07.mp4", "v19.mp4"}
+    assert records[1]["unreadable"], "damaged videos were met"
+    for name in ("steps", "clips", "frames_decoded"):
+        assert records[0]["cost"][name] == records[1]["cost"][name], name
+    assert records[1]["cost"]["clips"] < 60 * 8, "slots of damaged videos are left out"
+    assert records[0]["heldout"] == records[1]["heldout"]
 
 
 @pytest.mark.slow

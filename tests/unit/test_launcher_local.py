@@ -45,6 +45,16 @@ def forever(payload, report):
 def unjson(payload):
     return {"x": object()}
 
+def fork(payload):
+    import multiprocessing
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=theirs.send, args=("alive",))
+    child.start()
+    said = ours.recv() if ours.poll(20) else "nothing"
+    child.kill()
+    return {"child": said}
+
 def gpu(payload):
     return {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
 """
@@ -103,6 +113,12 @@ def test_a_worker_stays_warm_and_what_jobs_print_goes_to_their_logs(launcher: Lo
     assert first.result["threads"] == "1"
     text = jobs("j2", "double").log.read_text()
     assert "hello from 2" in text and "from a child process" in text and "hello from 1" not in text
+
+
+def test_what_a_job_forks_runs(launcher: LocalLauncher, jobs) -> None:  # type: ignore[no-untyped-def]
+    launcher.submit(jobs("f", "fork"))
+    state = _end(launcher, "f")
+    assert state.result == {"child": "alive"}, "a forked child must not wait for the thread that reads jobs"
 
 
 def test_an_exception_fails_the_job_alone(launcher: LocalLauncher, jobs) -> None:  # type: ignore[no-untyped-def]

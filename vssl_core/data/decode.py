@@ -165,7 +165,9 @@ class _Decoder:
         import av
 
         context = self._stream.codec_context
-        to_send, last = set(left), max(left)
+        to_send, last, asked = set(left), max(left), dict(left)
+        order: list[Packet] = []
+        corrupt: set[int] = set()
         passed = 0
         reason = "the file ends before it"
         broken: tuple[int, str] | None = None
@@ -174,6 +176,8 @@ class _Decoder:
             nonlocal passed
             for picture in pictures:
                 frame = None if picture.pts is None else left.pop(picture.pts, None)
+                if picture.is_corrupt and picture.pts is not None:
+                    corrupt.add(picture.pts)
                 if frame is None:
                     passed += picture.pts is not None and picture.pts > last
                 elif picture.is_corrupt:
@@ -189,6 +193,7 @@ class _Decoder:
                 wanted = packet.pts in to_send
                 if packet.size and not wanted and self._needless(packet):
                     continue
+                order.append(packet)
                 try:
                     take(packet.decode())
                 except av.FFmpegError as error:
@@ -202,16 +207,39 @@ class _Decoder:
                     break
                 if not left or not packet.size:
                     break
-            # What waits in the decoder for its turn in display order is whole.
-            if left and packet.size:
+            # What waits in the decoder for its turn in display order is whole. Also where nothing is wanted of it: it
+            # may be damaged, and what was shown before may refer to it.
+            if packet.size:
                 take(context.decode(None))
         except av.FFmpegError as error:
             reason = str(error)
+        if corrupt:
+            for stamp in self._condemned(order, corrupt) & asked.keys():
+                missing.setdefault(asked[stamp], "a frame that it refers to is damaged")
+                left.pop(stamp, None)
         if broken is not None and broken[0] in left:
             return broken
         missing.update(dict.fromkeys(sorted(left.values()), reason))
         left.clear()
         return None
+
+    def _condemned(self, order: Sequence[Packet], corrupt: set[int]) -> set[int]:
+        """Return the timestamps of what may refer to damaged frames: libav marks those alone.
+
+        That is whatever follows one in decoding order before the next key frame, unless no frame refers to it.
+        """
+        test = droppable_test(self._stream.codec_context.name, self._stream.codec_context.extradata)
+        condemned: set[int] = set()
+        spreading = False
+        for packet in order:
+            spreading = spreading and not packet.is_keyframe
+            if packet.pts is None:
+                continue
+            if spreading:
+                condemned.add(packet.pts)
+            if packet.pts in corrupt and not self._intra:
+                spreading = spreading or test is None or not test(memoryview(packet))
+        return condemned
 
     def _needless(self, packet: Packet) -> bool:
         """Tell whether no frame but its own needs a packet."""

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 
 __all__ = ["Droppable", "droppable_test"]
 
+# Parameter sets are for whatever follows (types 7, 8, 13, 15 of table 7-1; VPS, SPS and PPS of H.265).
+_H264_PARAMETERS, _HEVC_PARAMETERS = frozenset({7, 8, 13, 15}), frozenset({32, 33, 34})
+
 #: tells of a packet's bytes whether every picture in it is one that no other refers to
 Droppable = Callable[[memoryview], bool]
 
@@ -56,6 +59,8 @@ def _h264(data: memoryview, length: int) -> bool:
         head = data[at]
         if head & 0x80:
             return False
+        if head & 0x1F in _H264_PARAMETERS:
+            return False
         if 1 <= head & 0x1F <= 5:
             if head & 0x60:
                 return False
@@ -71,6 +76,8 @@ def _hevc(data: memoryview, length: int) -> bool:
         if head & 0x80:
             return False
         kind = head >> 1 & 0x3F
+        if kind in _HEVC_PARAMETERS:
+            return False
         if kind < 32:
             if kind >= 16 or kind % 2:
                 return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from vssl_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 __all__ = ["DECODING", "FITS", "FrameFitter"]
 
@@ -23,7 +26,7 @@ _PLANAR = frozenset({"yuv420p", "yuvj420p"})
 
 
 class FrameFitter:
-    """Brings frames of one file to one size; keeps its scaler between frames.
+    """Brings frames of one file to one size.
 
     Args:
         size: height and width of the result.
@@ -36,7 +39,7 @@ class FrameFitter:
     """
 
     def __init__(self, size: tuple[int, int], fit: str, table: FrameTable) -> None:
-        from av.video.reformatter import Interpolation, VideoReformatter
+        from av.video.reformatter import Interpolation
 
         if fit not in FITS:
             raise ConfigError(f"fit={fit!r} is not one of {', '.join(map(repr, FITS))}")
@@ -45,7 +48,6 @@ class FrameFitter:
         self.size = (int(size[0]), int(size[1]))
         self.fit = fit
         self._table = table
-        self._shrink, self._convert = VideoReformatter(), VideoReformatter()
         self._area = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         # Exact rounding would take swscale's slow way from YUV to RGB, eight times the cost.
         self._plain = Interpolation.BILINEAR
@@ -95,7 +97,7 @@ class FrameFitter:
         if name == frame.format.name and (height, width) == (frame.height, frame.width):
             return frame
         how = self._area if height * width < frame.height * frame.width else self._plain
-        return self._shrink.reformat(frame, width, height, name, interpolation=how, threads=1)
+        return _reformatted(frame, height, width, name, how)
 
     def _upright(self, pixels: np.ndarray) -> np.ndarray:
         if self._table.mirrored:
@@ -112,9 +114,9 @@ class FrameFitter:
         if height * width < frame.height * frame.width:
             how = self._area
             if frame.format.name in _PLANAR:
-                frame = self._shrink.reformat(frame, width, height, frame.format.name, interpolation=how, threads=1)
+                frame = _reformatted(frame, height, width, frame.format.name, how)
                 how = self._plain
-        return self._convert.reformat(frame, width, height, "rgb24", interpolation=how, threads=1)
+        return _reformatted(frame, height, width, "rgb24", how)
 
     def _scaled(self, frame: VideoFrame) -> tuple[int, int]:
         """Return height and width of the whole upright frame after scaling."""
@@ -132,3 +134,26 @@ class FrameFitter:
 def _black(frame: VideoFrame) -> int:
     """Return the luma of black."""
     return 0 if frame.format.name.startswith("yuvj") or int(frame.color_range) == 2 else 16
+
+
+class _Scalers(threading.local):
+    """Scalers by what they turn into what: setting one up costs as much as scaling a clip. One set a thread."""
+
+    def __init__(self) -> None:
+        self.known: OrderedDict[tuple[Any, ...], VideoReformatter] = OrderedDict()
+
+
+_scalers = _Scalers()
+_MOST_SCALERS = 16
+
+
+def _reformatted(frame: VideoFrame, height: int, width: int, name: str, how: Any) -> VideoFrame:
+    """Return a frame at a size and in a format, by a scaler that is kept."""
+    from av.video.reformatter import VideoReformatter
+
+    key = (frame.format.name, frame.height, frame.width, frame.colorspace, frame.color_range, height, width, name, how)
+    scaler = _scalers.known.pop(key, None) or VideoReformatter()
+    _scalers.known[key] = scaler
+    if len(_scalers.known) > _MOST_SCALERS:
+        _scalers.known.popitem(last=False)
+    return scaler.reformat(frame, width, height, name, interpolation=how, threads=1)

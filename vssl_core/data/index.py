@@ -16,7 +16,7 @@ import pyarrow as pa
 from vssl_core.data.probe import FrameTable
 from vssl_core.errors import DataError
 
-__all__ = ["FRAME_FOLDER", "Index", "IndexRow", "write_index"]
+__all__ = ["COLUMNS", "FRAME_FOLDER", "Index", "IndexRow", "write_index"]
 
 #: ``IndexRow.codec`` of a folder of pictures
 FRAME_FOLDER = "frames"
@@ -55,6 +55,8 @@ _SCHEMA = pa.schema(
     ],
     metadata={b"vssl_index": _VERSION},
 )
+#: what a stored row holds
+COLUMNS: tuple[str, ...] = tuple(_SCHEMA.names)
 _PLACE = {name: place for place, name in enumerate(_SCHEMA.names)}
 _TIMES = frozenset({"rotation", "mirrored", "pixel_aspect", "plain", "n_pts", "first_pts", "step_pts", "pts_steps"})
 _TIMES |= {"key_pts", "key_dts"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Sequence
@@ -101,8 +102,11 @@ def prepare(
     if short_side < 16 or short_side % 2:
         raise ConfigError(f"short_side={short_side} must be even and at least 16")
     root, destination = root.resolve(), destination.resolve()
-    if destination == root or root in destination.parents:
-        raise DataError(f"{destination} lies within {root}: copies would be taken for originals; choose another folder")
+    if destination == root or root in destination.parents or destination in root.parents:
+        raise DataError(
+            f"{destination} and {root} lie within one another: copies would be taken for originals; choose another "
+            "folder"
+        )
     targets: dict[str, str] = {}
     for path in paths:
         other = targets.setdefault(prepared_path(path, codec), path)
@@ -116,6 +120,9 @@ def prepare(
     jobs = guarded_map(work, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
     for done, ((path, target), job) in enumerate(zip(todo, jobs, strict=True), start=1):
         reason = job.failure or job.value
+        if job.failure:
+            # Its process could not clean up behind itself.
+            _remove_torn(destination / target)
         if reason:
             failed[path] = reason
         else:
@@ -138,6 +145,7 @@ def _copy(root: str, destination: str, short_side: int, codec: str, places: tupl
     """Write one copy; return why it could not be written, or nothing."""
     source, target = Path(root, places[0]), Path(destination, places[1])
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_torn(target)
     # Beside its place and moved there when whole: a copy that is there is a copy that is finished.
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=CODECS[codec].ending)
     os.close(handle)
@@ -154,6 +162,12 @@ def _copy(root: str, destination: str, short_side: int, codec: str, places: tupl
     return ""
 
 
+def _remove_torn(target: Path) -> None:
+    """Remove what a process that was killed left of a copy."""
+    for torn in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        torn.unlink(missing_ok=True)
+
+
 def _encode(source: str, target: str, short_side: int, codec: _Codec) -> None:
     """Decode a whole file and write it anew.
 
@@ -163,6 +177,8 @@ def _encode(source: str, target: str, short_side: int, codec: _Codec) -> None:
     import av
 
     found = probe(source)
+    if found.damage:
+        raise ClipError(f"{source}: {found.damage}")
     table = found.table
     height, width = _even_size(found.size, short_side)
     with open_video(source) as (container, stream), av.open(target, "w") as output:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +107,8 @@ def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe
         pixel_aspect = float(stream.sample_aspect_ratio or 1) or 1.0
         # AVI stores no presentation times: with reordered frames what libav makes up does not belong to them.
         guessed = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        # Their headers list every sample; other containers state a guess, or nothing.
+        promised = stream.frames if "mp4" in container.format.name else 0
         codec, has_audio = stream.codec_context.name, bool(container.streams.audio)
         scan = _scan(source, container, stream)
     first = scan.first
@@ -114,8 +116,10 @@ def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe
         raise ClipError(f"{source}: it holds no frame that can be decoded")
     pts = np.array(sorted(stamp for stamp in scan.shown if stamp is not None), dtype=np.int64)
     keys = sorted(scan.keys)
-    trusted = not guessed and 0 < len(pts) == len(scan.shown) == len(np.unique(pts)) and first.pts == pts[0]
+    trusted = not guessed and 0 < len(pts) == len(scan.shown) == len(np.unique(pts)) and first.pts == int(pts[0])
     damage = f"the file is damaged behind frame {len(pts) - 1} ({scan.error})" if scan.error else ""
+    if not damage and len(scan.shown) < promised:
+        damage = f"the file holds {len(scan.shown)} of the {promised} frames that its header promises"
     energy: np.ndarray | None = None
     if not trusted:
         pts, keys = pts[:0], []
@@ -138,13 +142,19 @@ def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe
         mirrored,
         trusted and _opens_plain(source, scan),
     )
+    if trusted and n_frames < len(pts):
+        table = _shortened(source, table)
+        n_frames = table.n_frames
+        if not n_frames:
+            raise ClipError(f"{source}: it is damaged from its first frame on")
     varies = False
     if len(pts) > 1:
         steps = np.diff(pts)
         rate = len(steps) / (float(pts[-1] - pts[0]) * time_base)
         varies = bool((np.abs(steps * (rate * time_base) - 1) > 0.1).any())
     size = shown_size(first.height, first.width, rotation, pixel_aspect)
-    return Probe(table, rate, n_frames / rate, size, varies, codec, has_audio, damage, energy)
+    motion_curve = None if energy is None else energy[:n_frames]
+    return Probe(table, rate, n_frames / rate, size, varies, codec, has_audio, damage, motion_curve)
 
 
 def _scan(source: str, container: InputContainer, stream: VideoStream) -> _Scan:
@@ -217,6 +227,17 @@ def _decode_all(source: str, pts: np.ndarray | None, motion: bool) -> tuple[int,
         except av.FFmpegError as error:
             reason = getattr(error, "strerror", "") or str(error)
     return count, reason, np.array(energy, dtype=np.float32) if motion else None
+
+
+def _shortened(source: str, table: FrameTable) -> FrameTable:
+    """Leave out frames at the end that refer to the damage behind them: they are shown before it, but decoded after."""
+    from vssl_core.data.decode import decode_frames
+
+    n_frames = table.n_frames
+    whole = replace(table, n_frames=len(table.pts))
+    while n_frames and decode_frames(source, whole, np.array([n_frames - 1]), lambda frame, picture: None):
+        n_frames -= 1
+    return replace(table, n_frames=n_frames)
 
 
 def _grey_reader() -> Callable[[VideoFrame], np.ndarray]:

@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 
 from vssl_core.data.frames import PICTURE_ENDINGS, picture_names, picture_size
 from vssl_core.data.guard import guarded_map
-from vssl_core.data.index import FRAME_FOLDER, Index, write_index
+from vssl_core.data.index import COLUMNS, FRAME_FOLDER, Index, write_index
 from vssl_core.data.probe import CHECKS, Probe, probe
 from vssl_core.data.progress import Progress
 from vssl_core.errors import ClipError, ConfigError, DataError
@@ -25,6 +25,8 @@ __all__ = ["build_index"]
 # A file that is not examined by then hangs: seconds, and bytes a second on top for hashing (and decoding) large files.
 _LIMIT_S = 60.0
 _SLOWEST_READ, _SLOWEST_DECODE = 5e6, 5e4
+# Of folders of pictures, where nobody says.
+_FRAMES_FPS = 25.0
 # Finished rows reach the disk at least this often.
 _KEPT_EVERY = 64
 
@@ -72,15 +74,18 @@ def build_index(
     cache_file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache_file.with_name(f".{cache_file.name}.lock")):
         stats = {path: _stat(root / path) for path in relative_paths}
+        wanted = _Wanted(check, motion, frames_fps)
         built = _opened(cache_file)
-        if built is not None and _up_to_date(built, stats, check, motion):
+        if built is not None and _up_to_date(built, stats, wanted):
             return built
         journal = cache_file.with_name(f"{cache_file.name}.journal")
-        rows = _known(cache_file, journal, stats, check, motion)
+        rows = _known(cache_file, journal, stats, wanted)
         todo = sorted(path for path in relative_paths if path not in rows)
         examine = partial(_examine, str(root), check, motion, frames_fps)
         limits = [_limit_s(stats[path], check, motion) for path in todo]
         with journal.open("a", encoding="utf-8") as kept:
+            # The line before may be torn.
+            kept.write("\n")
             jobs = guarded_map(examine, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
             for done, (path, job) in enumerate(zip(todo, jobs, strict=True), start=1):
                 row = job.value if job.failure == "" else _failed(path, job.failure)
@@ -116,33 +121,44 @@ def _opened(file: Path) -> Index | None:
         return None
 
 
-def _serves(row: Mapping[str, Any], stat: tuple[int, int], check: str, motion: bool) -> bool:
+class _Wanted(NamedTuple):
+    """How closely files are to be looked at."""
+
+    check: str
+    motion: bool
+    frames_fps: float
+
+
+def _serves(row: Mapping[str, Any], stat: tuple[int, int], wanted: _Wanted) -> bool:
     """Tell whether a stored row is of the file as it is, and looked at as closely as is asked for."""
+    check, motion, frames_fps = wanted
     if (row["bytes"], row["mtime_ns"]) != stat or (check == "decode" and row["checked"] != "decode"):
         return False
+    if row["codec"] == FRAME_FOLDER:
+        return bool(row["fps"] == (frames_fps or _FRAMES_FPS))
     return not motion or row["motion"] is not None or bool(row["reason"])
 
 
-def _up_to_date(built: Index, stats: Mapping[str, tuple[int, int]], check: str, motion: bool) -> bool:
+def _up_to_date(built: Index, stats: Mapping[str, tuple[int, int]], wanted: _Wanted) -> bool:
     if len(built) != len(stats):
         return False
-    names = ("path", "bytes", "mtime_ns", "checked", "reason", *(("motion",) if motion else ()))
+    names = ("path", "bytes", "mtime_ns", "checked", "reason", "codec", "fps", *(("motion",) if wanted.motion else ()))
     for cells in built.columns(*names):
         row = dict(zip(names, cells, strict=True))
-        if row["path"] not in stats or not _serves(row, stats[row["path"]], check, motion):
+        if row["path"] not in stats or not _serves(row, stats[row["path"]], wanted):
             return False
     return True
 
 
 def _known(
-    cache_file: Path, journal: Path, stats: Mapping[str, tuple[int, int]], check: str, motion: bool
+    cache_file: Path, journal: Path, stats: Mapping[str, tuple[int, int]], wanted: _Wanted
 ) -> dict[str, dict[str, Any]]:
     """Return what earlier builds found of these files."""
     rows: dict[str, dict[str, Any]] = {}
     indexes = [_opened(file) for file in sorted({cache_file, *cache_file.parent.glob("*.index")})]
     for row in (*_journal(journal), *(row for index in indexes if index is not None for row in index.cells())):
         path = row["path"]
-        if path in stats and path not in rows and _serves(row, stats[path], check, motion):
+        if path in stats and path not in rows and _serves(row, stats[path], wanted):
             rows[path] = row
     return rows
 
@@ -157,8 +173,10 @@ def _journal(file: Path) -> Iterable[dict[str, Any]]:
         try:
             row = json.loads(line)
         except ValueError:
-            return
-        yield row
+            continue
+        # Of this version, that is: another's rows would not fit into the index.
+        if isinstance(row, dict) and row.keys() == set(COLUMNS):
+            yield row
 
 
 def _empty(path: str) -> dict[str, Any]:
@@ -255,7 +273,7 @@ def _folder(source: str, fps: float) -> dict[str, Any]:
         with open(os.path.join(source, name), "rb") as handle:
             digest.update(hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest())
     height, width = picture_size(os.path.join(source, names[0]))
-    rate = fps or 25.0
+    rate = fps or _FRAMES_FPS
     return {
         "content_hash": digest.hexdigest(),
         "codec": FRAME_FOLDER,
