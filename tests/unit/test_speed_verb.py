@@ -90,9 +90,9 @@ def test_every_stage_has_a_rate_with_the_cache_and_the_cache_is_built_only_when_
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_slow_reader_is_the_bottleneck(run: Any, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    from vssl_core.data import decode
+    from vssl_core.data import reader
 
-    monkeypatch.setattr(decode, "read_views", slowed(decode.read_views, 0.15))
+    monkeypatch.setattr(reader, "read_views", slowed(reader.read_views, 0.15))
     found = measured(run, "loader.cache=never", f"loader.workers={workers}")
     assert (found["bottleneck"], found["workers"]) == ("loader", workers)
     # Two videos a batch, one after the other.
@@ -182,13 +182,13 @@ def test_a_bad_video_is_left_out_without_a_run_to_note_it_in(
 
 
 def test_unreadable_videos_are_an_error(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vssl_core.data import decode
+    from vssl_core.data import reader
     from vssl_core.errors import ClipError
 
     def broken(*arguments: Any, **options: Any) -> Any:
         raise ClipError("the disk is wet")
 
-    monkeypatch.setattr(decode, "read_views", broken)
+    monkeypatch.setattr(reader, "read_views", broken)
     result = run("loader.cache=never")
     assert result.exit_code == 1
     assert "videos can be read; the last one: the disk is wet" in result.stderr
