@@ -41,7 +41,7 @@ def data() -> None:
     type=click.Choice(["packets", "decode"]),
     default="packets",
     show_default=True,
-    help="packets: count them and decode one frame; decode: decode every frame, which finds all damage.",
+    help="packets: count them and decode one frame; decode: decode every frame, to find damage.",
 )
 @click.option("--motion", is_flag=True, help="Add a curve of motion energy to every video; decodes every frame.")
 @click.option("--fps", type=click.FloatRange(min=0), default=25.0, show_default=True, help="Of folders of pictures.")

@@ -10,20 +10,20 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.scanning import build_set, indexed_video, note_examined
 from support.videos import pictures, write_video
 
 import vssl_core.data.scan as scan_module
-from vssl_core.contracts import Video, View
+from vssl_core.contracts import View
 from vssl_core.data.index import Index
 from vssl_core.data.probe import Probe, probe
 from vssl_core.data.reader import FileReader
-from vssl_core.data.scan import build_index
 from vssl_core.errors import ClipError
 
 N_COPIES = 150
@@ -47,34 +47,9 @@ def _copies(folder: Path, tiny: Path, count: int) -> list[str]:
     return names
 
 
-def _build(folder: Path, paths: list[str], **options: Any) -> Index:
-    options = {"cache_file": folder / "a.index", "workers": 1, **options}
-    return build_index(folder / "set", paths, **options)
-
-
-def _video(folder: Path, index: Index, path: str) -> Video:
-    row = index[path]
-    return Video(0, path, str(folder / "set" / path), row.n_frames, row.fps, row.duration_s, row.size)
-
-
 @pytest.fixture
-def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Returns the files that have been examined since it was last called; noted in the forked processes."""
-    log = folder / "examined.txt"
-    real = scan_module._examine
-
-    def noted(*arguments: Any) -> dict[str, Any]:
-        with log.open("a", encoding="utf-8") as handle:
-            handle.write(f"{arguments[-1]}\n")
-        return real(*arguments)
-
-    def since() -> list[str]:
-        found = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return sorted(found)
-
-    monkeypatch.setattr(scan_module, "_examine", noted)
-    yield since
+def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    return note_examined(folder / "examined.txt", monkeypatch)
 
 
 SLOW_BUILD = """
@@ -119,27 +94,27 @@ def test_a_killed_build_goes_on_where_it_was(folder: Path, tiny: Path, examined:
     assert 60 <= kept < N_COPIES
     assert not (folder / "a.index").exists()
     known = [json.loads(line)["path"] for line in _lines(folder / "a.index.journal")[: kept - 1]]
-    index = _build(folder, names)
+    index = build_set(folder, names)
     again = examined()
     assert not set(again) & set(known), "what was finished is not read again"
     assert N_COPIES - kept <= len(again) <= N_COPIES - kept + 1, "the last line may be torn"
     assert list(index) == names
     assert {row["n_frames"] for row in index.cells()} == {4}
     assert not (folder / "a.index.journal").exists()
-    _build(folder, names)
+    build_set(folder, names)
     assert examined() == []
 
 
 def test_a_torn_line_costs_its_own_file(folder: Path, tiny: Path, examined: Any) -> None:
     names = _copies(folder, tiny, 5)
-    _build(folder, names)
+    build_set(folder, names)
     rows = [json.dumps(row) for row in Index(folder / "a.index").cells()]
     examined()
     (folder / "a.index").unlink()
     journal = folder / "a.index.journal"
     for torn in (rows[3][:40], rows[3][:-1], "", '{"path": "v003'):
         journal.write_text("\n".join([*rows[:3], torn]), encoding="utf-8")
-        index = _build(folder, names)
+        index = build_set(folder, names)
         assert examined() == ["v003.mp4", "v004.mp4"], torn
         assert {row.n_frames for row in map(index.row, range(5))} == {4}
         (folder / "a.index").unlink()
@@ -148,13 +123,13 @@ def test_a_torn_line_costs_its_own_file(folder: Path, tiny: Path, examined: Any)
 def test_what_follows_a_torn_line_is_kept_too(folder: Path, tiny: Path, examined: Any) -> None:
     """Killed twice: what the second build appends must not hide behind what the first left torn."""
     names = _copies(folder, tiny, N_COPIES)
-    _build(folder, names[:3])
+    build_set(folder, names[:3])
     rows = [json.dumps(row) for row in Index(folder / "a.index").cells()]
     examined()
     (folder / "a.index").unlink()
     (folder / "a.index.journal").write_text("\n".join([*rows[:2], rows[2][:50]]), encoding="utf-8")
     kept = _killed_half_way(folder, 60)
-    _build(folder, names)
+    build_set(folder, names)
     assert len(examined()) <= N_COPIES - kept + 3
 
 
@@ -162,7 +137,7 @@ def test_what_follows_a_torn_line_is_kept_too(folder: Path, tiny: Path, examined
 def test_a_journal_of_another_version_is_left_aside(line: str, folder: Path, tiny: Path, examined: Any) -> None:
     names = _copies(folder, tiny, 2)
     (folder / "a.index.journal").write_text(f"{line}\n", encoding="utf-8")
-    assert _build(folder, names)["v000.mp4"].n_frames == 4
+    assert build_set(folder, names)["v000.mp4"].n_frames == 4
     assert examined() == names
 
 
@@ -185,7 +160,7 @@ def test_files_that_hang_or_crash_stand_in_it_with_their_reasons(
     monkeypatch.setattr(scan_module, "probe", bad)
     monkeypatch.setattr(scan_module, "_LIMIT_S", 1.0)
     began = time.monotonic()
-    index = _build(folder, names, workers=2)
+    index = build_set(folder, names, workers=2)
     assert time.monotonic() - began < 20
     assert {path: index[path].reason for path in names} == {
         "v000.mp4": "",
@@ -199,8 +174,8 @@ def test_files_that_hang_or_crash_stand_in_it_with_their_reasons(
     for path in ("v001.mp4", "v003.mp4"):
         assert (index[path].n_frames, index[path].table) == (0, None)
         with pytest.raises(ClipError, match="reading it"):
-            reader(_video(folder, index, path), [View(np.array([0]), (8, 8))])
+            reader(indexed_video(folder, index, path), [View(np.array([0]), (8, 8))])
     assert len({index[path].content_hash for path in names}) == 4, "those that cannot be read are like no other"
     # They are not tried again.
     monkeypatch.setattr(scan_module, "guarded_map", lambda *_, **__: pytest.fail("files were read again"))
-    assert _build(folder, names)["v001.mp4"].reason == index["v001.mp4"].reason
+    assert build_set(folder, names)["v001.mp4"].reason == index["v001.mp4"].reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from support.damage import (
     turned_video,
     write_frames_folder,
 )
+from support.scanning import build_set, indexed_video, note_examined
 from support.videos import decode_all, pictures, write_video
 
 import vssl_core.data.scan as scan_module
-from vssl_core.contracts import Video, View
-from vssl_core.data.index import FRAME_FOLDER, Index
+from vssl_core.contracts import View
+from vssl_core.data.index import FRAME_FOLDER
 from vssl_core.data.probe import Probe, probe
 from vssl_core.data.reader import FileReader, read_views
-from vssl_core.data.scan import build_index
 from vssl_core.errors import ClipError, ConfigError, DataError
 
 
@@ -35,34 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _build(folder: Path, paths: list[str], **options: Any) -> Index:
-    options = {"cache_file": folder / "a.index", "workers": 1, **options}
-    return build_index(folder / "set", paths, **options)
-
-
-def _video(folder: Path, index: Index, path: str) -> Video:
-    row = index[path]
-    return Video(0, path, str(folder / "set" / path), row.n_frames, row.fps, row.duration_s, row.size)
-
-
 @pytest.fixture
-def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Returns the files that have been examined since it was last called; noted in the forked processes."""
-    log = folder / "examined.txt"
-    real = scan_module._examine
-
-    def noted(*arguments: Any) -> dict[str, Any]:
-        with log.open("a", encoding="utf-8") as handle:
-            handle.write(f"{arguments[-1]}\n")
-        return real(*arguments)
-
-    def since() -> list[str]:
-        found = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return sorted(found)
-
-    monkeypatch.setattr(scan_module, "_examine", noted)
-    yield since
+def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    return note_examined(folder / "examined.txt", monkeypatch)
 
 
 def test_decoding_finds_damage_that_packets_hide(folder: Path, examined: Any) -> None:
@@ -71,22 +46,22 @@ def test_decoding_finds_damage_that_packets_hide(folder: Path, examined: Any) ->
         write_video(folder / "set" / name, pictures(36), options={"g": "12", "bf": "0"})
     whole = decode_all(folder / "set" / "whole.mp4")
     overwrite_packets(folder / "set" / "bad.mp4", range(14, 18))
-    by_packets = _build(folder, names)
+    by_packets = build_set(folder, names)
     assert [by_packets[name].n_frames for name in names] == [36, 36]
     examined()
-    by_decoding = _build(folder, names, check="decode")
+    by_decoding = build_set(folder, names, check="decode")
     assert examined() == names, "looked at more closely than before"
     bad = by_decoding["bad.mp4"]
     assert (bad.n_frames, bad.reason, bad.checked) == (14, "", "decode")
     assert bad.damage.startswith("14 of 36 frames can be decoded")
     assert (by_decoding["whole.mp4"].n_frames, by_decoding["whole.mp4"].damage) == (36, "")
     reader = FileReader(by_decoding)
-    read = reader(_video(folder, by_decoding, "bad.mp4"), [View(np.arange(14), (48, 64))])[0]
+    read = reader(indexed_video(folder, by_decoding, "bad.mp4"), [View(np.arange(14), (48, 64))])[0]
     np.testing.assert_array_equal(read, whole[:14])
     with pytest.raises(ClipError, match="frame 14 is wanted, but it has 14 frames"):
-        reader(_video(folder, by_decoding, "bad.mp4"), [View(np.array([14]), (48, 64))])
+        reader(indexed_video(folder, by_decoding, "bad.mp4"), [View(np.array([14]), (48, 64))])
     # What was looked at closely serves those who ask for less, and is not forgotten by them.
-    assert _build(folder, names)["bad.mp4"].n_frames == 14
+    assert build_set(folder, names)["bad.mp4"].n_frames == 14
     assert examined() == []
 
 
@@ -98,7 +73,7 @@ def test_a_truncated_file_is_named_as_damaged(part: float, folder: Path) -> None
     )
     pos, size = packet_places(path)[20]
     path.write_bytes(path.read_bytes()[: pos + int(size * part)])
-    row = _build(folder, ["a.mp4"])["a.mp4"]
+    row = build_set(folder, ["a.mp4"])["a.mp4"]
     assert (row.n_frames, row.reason) == (20 + int(part), "")
     assert row.damage
 
@@ -111,12 +86,12 @@ def test_a_recording_that_begins_within_a_group_of_pictures(check: str, folder: 
     # A transport stream is made of packets of 188 bytes, which may begin anywhere.
     path.write_bytes(path.read_bytes()[packet_places(path)[5][0] // 188 * 188 :])
     write_video(folder / "set" / "whole.mp4", pictures(6))
-    index = _build(folder, ["a.ts", "whole.mp4"], check=check)
+    index = build_set(folder, ["a.ts", "whole.mp4"], check=check)
     assert index["whole.mp4"].n_frames == 6, "one odd file does not end the build"
     row = index["a.ts"]
     assert row.reason == "" and 20 <= row.n_frames <= 31
     plain = decode_all(path)
-    read = FileReader(index)(_video(folder, index, "a.ts"), [View(np.arange(row.n_frames), (48, 64))])[0]
+    read = FileReader(index)(indexed_video(folder, index, "a.ts"), [View(np.arange(row.n_frames), (48, 64))])[0]
     np.testing.assert_array_equal(read, plain[: row.n_frames])
 
 
@@ -124,7 +99,7 @@ def test_damage_from_the_first_frame_on_is_a_reason(folder: Path) -> None:
     write_video(folder / "set" / "a.mp4", pictures(12), options={"g": "12", "bf": "0"})
     overwrite_packets(folder / "set" / "a.mp4", [0])
     for check in ("packets", "decode"):
-        row = _build(folder, ["a.mp4"], check=check)["a.mp4"]
+        row = build_set(folder, ["a.mp4"], check=check)["a.mp4"]
         assert row.n_frames == 0
         assert "first frame" in row.reason
         assert str(folder) not in row.reason
@@ -132,7 +107,7 @@ def test_damage_from_the_first_frame_on_is_a_reason(folder: Path) -> None:
 
 def test_an_unknown_check(folder: Path) -> None:
     with pytest.raises(ConfigError, match="check='all' is not one of 'packets', 'decode'"):
-        _build(folder, [], check="all")
+        build_set(folder, [], check="all")
 
 
 def test_motion(folder: Path, examined: Any) -> None:
@@ -142,9 +117,9 @@ def test_motion(folder: Path, examined: Any) -> None:
         # Every frame by itself: a frame that is foretold from another one differs from it by what the encoder saves.
         write_video(folder / "set" / name, frames, options={"g": "1", "crf": "1"})
     names = ["jump.mp4", "moving.mp4", "still.mp4"]
-    assert all(row["motion"] is None for row in _build(folder, names).cells())
+    assert all(row["motion"] is None for row in build_set(folder, names).cells())
     examined()
-    index = _build(folder, names, motion=True)
+    index = build_set(folder, names, motion=True)
     assert examined() == names
     curves = {name: index[name].motion for name in names}
     for curve in curves.values():
@@ -158,13 +133,13 @@ def test_motion(folder: Path, examined: Any) -> None:
     np.testing.assert_allclose(curves["jump.mp4"], expected, atol=0.02)
     # A curve belongs to frames: it ends where what can be read does.
     overwrite_packets(folder / "set" / "moving.mp4", range(8, 20))
-    cut = _build(folder, names, motion=True)["moving.mp4"]
+    cut = build_set(folder, names, motion=True)["moving.mp4"]
     assert cut.n_frames == 8
     assert cut.motion is not None and cut.motion.shape == (8,)
     np.testing.assert_array_equal(cut.motion, curves["moving.mp4"][:8])  # type: ignore[index]
     # Those who ask for none get the known rows.
     examined()
-    _build(folder, names)
+    build_set(folder, names)
     assert examined() == []
 
 
@@ -202,9 +177,9 @@ def test_display_matrices_give_upright_pixels(name: str, folder: Path) -> None:
     if name == "quarter":
         np.testing.assert_array_equal(expected, np.rot90(stored, -1, axes=(1, 2)))
     set_display_matrix(folder / "set" / "a.mp4", matrix)
-    index = _build(folder, ["a.mp4"])
+    index = build_set(folder, ["a.mp4"])
     assert index["a.mp4"].size == expected.shape[1:3]
-    read = FileReader(index)(_video(folder, index, "a.mp4"), [View(np.array([4, 0, 2]), expected.shape[1:3])])[0]
+    read = FileReader(index)(indexed_video(folder, index, "a.mp4"), [View(np.array([4, 0, 2]), expected.shape[1:3])])[0]
     np.testing.assert_array_equal(read, expected[[4, 0, 2]])
 
 
@@ -226,7 +201,7 @@ def test_folders_of_pictures(folder: Path, examined: Any) -> None:
     (folder / "set" / "a" / "notes.txt").write_text("no picture")
     (folder / "set" / "none").mkdir()
     names = ["a", "b", "none"]
-    index = _build(folder, names, frames_fps=12.0)
+    index = build_set(folder, names, frames_fps=12.0)
     row = index["a"]
     assert (row.codec, row.n_frames, row.size, row.fps, row.duration_s, row.table, row.damage) == (
         FRAME_FOLDER,
@@ -242,34 +217,36 @@ def test_folders_of_pictures(folder: Path, examined: Any) -> None:
     reader = FileReader(index)
     # img_10 stands behind img_9, not behind img_1.
     wanted = np.array([10, 2, 2, 11])
-    np.testing.assert_array_equal(reader(_video(folder, index, "a"), [View(wanted, (48, 64))])[0], frames[wanted])
+    np.testing.assert_array_equal(
+        reader(indexed_video(folder, index, "a"), [View(wanted, (48, 64))])[0], frames[wanted]
+    )
     examined()
-    _build(folder, names, frames_fps=12.0)
+    build_set(folder, names, frames_fps=12.0)
     assert examined() == []
     # One that was put into the folder, one that is damaged.
     shutil.copy(folder / "set" / "a" / "img_0.png", folder / "set" / "a" / "img_12.png")
     with pytest.raises(ClipError, match=r"^a: 13 pictures, 12 when it was indexed"):
-        reader(_video(folder, index, "a"), [View(wanted, (8, 8))])
+        reader(indexed_video(folder, index, "a"), [View(wanted, (8, 8))])
     (folder / "set" / "a" / "img_12.png").unlink()
     (folder / "set" / "a" / "img_2.png").write_bytes(b"no picture")
     with pytest.raises(ClipError, match=r"^a: 1 of 3 frames cannot be read; frame 2: not a readable picture"):
-        reader(_video(folder, index, "a"), [View(wanted, (8, 8))])
+        reader(indexed_video(folder, index, "a"), [View(wanted, (8, 8))])
 
 
 def test_a_rate_of_pictures_that_is_given_anew_counts(folder: Path) -> None:
     write_frames_folder(folder / "set" / "a", pictures(6))
-    assert _build(folder, ["a"], frames_fps=12.0)["a"].fps == 12.0
-    assert _build(folder, ["a"], frames_fps=30.0)["a"].fps == 30.0
-    assert _build(folder, ["a"], frames_fps=30.0, cache_file=folder / "b.index")["a"].fps == 30.0
+    assert build_set(folder, ["a"], frames_fps=12.0)["a"].fps == 12.0
+    assert build_set(folder, ["a"], frames_fps=30.0)["a"].fps == 30.0
+    assert build_set(folder, ["a"], frames_fps=30.0, cache_file=folder / "b.index")["a"].fps == 30.0
 
 
 def test_files_that_change_or_vanish_after_indexing(folder: Path) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         write_video(folder / "set" / name, pictures(6))
-    index = _build(folder, ["a.mp4", "b.mp4", "c.mp4"])
+    index = build_set(folder, ["a.mp4", "b.mp4", "c.mp4"])
     reader = FileReader(index)
     views = [View(np.array([1]), (8, 8))]
-    videos = {name: _video(folder, index, name) for name in index}
+    videos = {name: indexed_video(folder, index, name) for name in index}
     for video in videos.values():
         reader(video, views)
     (folder / "set" / "a.mp4").unlink()
@@ -304,13 +281,13 @@ def test_a_file_that_changes_while_it_is_indexed_is_refused(folder: Path, monkey
         return found
 
     monkeypatch.setattr(scan_module, "probe", growing)
-    index = _build(folder, ["a.mp4"])
+    index = build_set(folder, ["a.mp4"])
     with pytest.raises(ClipError, match="changed since it was indexed"):
-        FileReader(index)(_video(folder, index, "a.mp4"), [View(np.array([0]), (8, 8))])
+        FileReader(index)(indexed_video(folder, index, "a.mp4"), [View(np.array([0]), (8, 8))])
 
 
 def test_names_that_are_not_unicode(folder: Path) -> None:
     name = os.fsdecode(b"v\xff.mp4")
     write_video(folder / "set" / "a.mp4", pictures(4)).rename(folder / "set" / name)
     with pytest.raises(DataError, match="not valid Unicode"):
-        _build(folder, [name])
+        build_set(folder, [name])

@@ -5,7 +5,7 @@
 near it comes to torchvision's result for the same parameters. Draws come from ``draws``: functions of (seed, stream).
 
 Why not kornia or torchvision.transforms.v2: both draw from the global generator, so that a sample's look would depend
-on its batch, and neither was ahead in benchmarks/speed/augment.py, which compares the three and is what decides.
+on its batch. benchmarks/speed/augment.py compares the speed of the three.
 """
 
 from __future__ import annotations
