@@ -38,7 +38,7 @@ import torch
 from torch import nn
 
 from vssl_contrast.nt_xent import nt_xent
-from vssl_core.contracts import Batch, StepOutput, Video, View
+from vssl_core.contracts import Batch, Explanation, StepOutput, Video, View
 from vssl_core.data.plan import clip_frames, span
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
@@ -139,6 +139,16 @@ class SimCLR(BaseTask):
             for stream, view in enumerate(batch.views)
         )
         return batch._replace(views=views)
+
+    def explain(self, batch: Batch) -> list[Explanation]:
+        """Say which clips belong together."""
+        n = len(batch.views)
+        one = Explanation(
+            "Which clips of the batch are of one video? Those attract, the clips of all other videos repel.",
+            f"the {n} clips beside this belong together",
+            captions=tuple(f"clip {k + 1} of {n}, with its own crop and colours" for k in range(n)),
+        )
+        return [one] * len(batch.index)
 
     def forward(self, batch: Batch) -> StepOutput:
         """NT-Xent over all clips of the batch, however many videos it holds."""

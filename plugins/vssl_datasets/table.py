@@ -75,6 +75,7 @@ class TableDataset(ABC):
         self.name = name
         self._frames_fps = frames_fps
         self._index_file = index
+        self._wants_motion = False
         self._kinds = dict(kinds)
         self._fixed_classes = dict(classes or {})
 
@@ -111,7 +112,14 @@ class TableDataset(ABC):
         # One folder a root: sets over one stock of files share what is known of them.
         place = home() / "index" / _short_hash([str(root.absolute())]) / f"{_short_hash(paths)}.index"
         with shown_progress(f"indexing videos of {self.name}") as progress:
-            return build_index(root, paths, cache_file=place, progress=progress, frames_fps=self._frames_fps)
+            return build_index(
+                root,
+                paths,
+                cache_file=place,
+                progress=progress,
+                frames_fps=self._frames_fps,
+                motion=self._wants_motion,
+            )
 
     @cached_property
     def _numbers(self) -> np.ndarray:
@@ -142,6 +150,23 @@ class TableDataset(ABC):
             within = None if segments is None else segments[chosen]
             videos[split] = IndexedVideos(self._index, root, self._numbers[chosen], chosen, within)
         return videos
+
+    def measure_motion(self) -> None:
+        """Have ``Video.motion`` in the rows that ``videos`` returns from now on; videos not measured yet are decoded.
+
+        Raises:
+            DataError: the index was made beforehand, without motion.
+        """
+        if self._wants_motion:
+            return
+        if self._index_file and not all(curve or reason for curve, reason in self._index.columns("motion", "reason")):
+            raise DataError(
+                f"the index {self._index_file} holds no motion, which this task asks for; make it again with 'vssl data "
+                "index ... --motion', or leave data.index empty"
+            )
+        self._wants_motion = True
+        for kept in ("_index", "_numbers", "_hashes", "_videos"):
+            self.__dict__.pop(kept, None)
 
     def splits(self) -> Sequence[str]:
         """Return the splits that hold videos, in the order train, val, test."""

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, StepOutput
+from vssl_core.contracts import Batch, Explanation, StepOutput
 from vssl_core.data.plan import OneClip
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
@@ -106,6 +106,24 @@ class VideoMAE(BaseTask):
     def augment(self, batch: Batch) -> Batch:
         """One crop and flip a clip: uint8 ``[B, T, H, W, 3]`` to float ``[B, 3, T, size, size]`` in [0, 1]."""
         return batch._replace(views=(augment_clip(batch.views[0], batch.seeds, **self._augmentation),))
+
+    def explain(self, batch: Batch) -> list[Explanation]:
+        """Show what is visible of each clip: the hidden tubes are black."""
+        clip = batch.views[0]
+        size = self.backbone.patch_size
+        grid = (clip.shape[2] // size[0], clip.shape[3] // size[1], clip.shape[4] // size[2])
+        visible, masked = tube_mask(batch.seeds, grid, self.mask_ratio, stream=_MASK_STREAM)
+        kept = torch.zeros(len(clip), grid[0] * grid[1] * grid[2], device=clip.device).scatter_(1, visible, 1.0)
+        pixels = F.interpolate(kept.reshape(-1, 1, *grid), size=tuple(clip.shape[2:]), mode="nearest")
+        return [
+            Explanation(
+                "What is behind the mask? Only the uncovered tubes are seen, the pixels of the others are predicted.",
+                f"{masked.shape[1]} of {kept.shape[1]} patches are hidden, the same places in every frame",
+                captions=("the clip",),
+                pictures=(("what the network sees", shown),),
+            )
+            for shown in clip * pixels
+        ]
 
     def targets(self, video: Tensor) -> Tensor:
         """Return what tokens are to predict, float32 ``[B, N, P*3]``, of a preprocessed video ``[B, 3, T, H, W]``."""

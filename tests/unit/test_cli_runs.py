@@ -115,8 +115,18 @@ def test_interrupted_training_says_how_to_go_on(run: Any, monkeypatch: pytest.Mo
     assert (result.exit_code, "run the same command to go on" in result.stderr) == (130, True)
 
 
-@pytest.mark.parametrize("task", ["rtt@tiny", "clip-order@tiny", "videomae@tiny", "supervised@tiny"])
-def test_preview_draws_every_view_and_label(run: Any, tmp_path: Path, task: str) -> None:
+# Task, clips drawn a sample, and what the page says.
+PREVIEWS = [
+    ("videomae@tiny", 2, ["What is behind the mask?", "192 of 256 patches are hidden", "what the network sees"]),
+    ("simclr@tiny", 2, ["Which clips of the batch are of one video?", "clip 2 of 2"]),
+    ("supervised@tiny", 1, ["label: "]),
+]
+
+
+@pytest.mark.parametrize(("task", "views", "words"), PREVIEWS)
+def test_preview_draws_every_view_and_says_what_is_asked(
+    run: Any, tmp_path: Path, task: str, views: int, words: list[str]
+) -> None:
     from PIL import Image
 
     result = run("preview", f"task={task}", *SMALL, "--samples", "3", "--html", "--out", "sheet.png")
@@ -125,10 +135,21 @@ def test_preview_draws_every_view_and_label(run: Any, tmp_path: Path, task: str)
         assert sheet.size[0] > 700 and sheet.size[1] > 300
         assert len(sheet.getcolors(1 << 24)) > 1000
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
-    views = {"clip-order@tiny": 3}.get(task, 1)
     assert page.count("data:image/png;base64,") == 3 * views
-    label = {"rtt@tiny": "transformation: ", "clip-order@tiny": "order: ", "supervised@tiny": "label: "}.get(task, "")
-    assert label in page and "fake-0" in page
+    assert all(word in page for word in [*words, "fake-0"])
+
+
+@pytest.mark.parametrize("task", ["videomae@tiny", "simclr@tiny"])
+def test_explanations_are_one_a_sample(registry: Registry, task: str) -> None:
+    from vssl_core.config.schema import PretrainConfig
+    from vssl_core.preview.samples import preview_task
+
+    preview = preview_task(PretrainConfig(task=task, data="fake-videos"), registry, 3)
+    assert preview.question
+    assert [bool(sample.answer) for sample in preview.samples] == [True] * 3
+    for sample in preview.samples:
+        captions = [view.caption for view in sample.views]
+        assert all(captions) and len(set(captions)) == len(captions)
 
 
 def test_preview_shows_the_frames_that_the_loader_reads(registry: Registry) -> None:

@@ -5,7 +5,7 @@ written ``[B, T, H, W, 3]``: B samples, T frames, H rows, W columns.
 """
 
 from vssl_core.contracts.components import Build, Spec
-from vssl_core.contracts.models import Backbone, Features, Head, PretextTask, StepOutput
+from vssl_core.contracts.models import Backbone, Explanation, Features, Head, PretextTask, StepOutput
 from vssl_core.contracts.running import Job, JobState, Launcher, RunInfo, Tracker
 from vssl_core.contracts.transfer import (
     ClipRecipe,
@@ -16,7 +16,7 @@ from vssl_core.contracts.transfer import (
     TransferContext,
     TransferProtocol,
 )
-from vssl_core.contracts.video import Batch, Dataset, Planner, Reader, Targets, Video, View
+from vssl_core.contracts.video import Batch, Dataset, FlowProvider, Planner, Reader, Targets, Video, View
 
 __all__ = [
     "Backbone",
@@ -25,9 +25,11 @@ __all__ = [
     "ClipRecipe",
     "Dataset",
     "Evaluation",
+    "Explanation",
     "FeatureSet",
     "Features",
     "FitResult",
+    "FlowProvider",
     "Head",
     "Job",
     "JobState",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from vssl_core.contracts.video import Batch, Planner
@@ -10,7 +10,7 @@ from vssl_core.contracts.video import Batch, Planner
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Backbone", "Features", "Head", "PretextTask", "StepOutput"]
+__all__ = ["Backbone", "Explanation", "Features", "Head", "PretextTask", "StepOutput"]
 
 
 class Features(NamedTuple):
@@ -25,6 +25,25 @@ class StepOutput(NamedTuple):
 
     loss: Tensor
     metrics: Mapping[str, Tensor]
+
+
+class Explanation(NamedTuple):
+    """What ``vssl preview`` says of one sample, so that a reader sees from the picture what the network is asked.
+
+    Attributes:
+        question: what the task asks, in one sentence without jargon: ``"In which order were these clips filmed?"``.
+        answer: the right answer for this sample: ``"third, first, second"``.
+        captions: one per view, such as ``"clip 2 of 3"``; empty: none.
+        pictures: further clips with a caption each, such as the target or the visible part of the input: float
+            ``[3, T, H, W]`` in [0, 1].
+        shown: which views are drawn, by their places; ``None``: all. For views that no network sees as they stand.
+    """
+
+    question: str
+    answer: str
+    captions: tuple[str, ...] = ()
+    pictures: tuple[tuple[str, Tensor], ...] = ()
+    shown: tuple[int, ...] | None = None
 
 
 class Backbone(Protocol):
@@ -80,6 +99,13 @@ class PretextTask(Protocol):
     def __call__(self, batch: Batch) -> StepOutput: ...
     def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
         """Sums and counts on an augmented held-out batch, such as ``{"accuracy": (correct, n)}``; changes nothing."""
+        ...
+
+    def explain(self, batch: Batch) -> Sequence[Explanation]:
+        """Say of each sample of an augmented batch what is asked and what is right, for ``vssl preview``.
+
+        A task without this method, or one that returns nothing, has its targets shown as numbers.
+        """
         ...
 
     def param_groups(self) -> list[dict[str, Any]]: ...

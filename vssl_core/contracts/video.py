@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Batch", "Dataset", "Planner", "Reader", "Targets", "Video", "View"]
+__all__ = ["Batch", "Dataset", "FlowProvider", "Planner", "Reader", "Targets", "Video", "View"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,33 @@ class Video:
     first_frame: int = 0
 
 
+class FlowProvider(Protocol):
+    """Computes optical flow; built as ``Flow(**options)``, picklable, equal to its copy: it runs in loader workers."""
+
+    @property
+    def name(self) -> str:
+        """What configurations say."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same frames would give other flow: with the method, its options and its library."""
+        ...
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Return how far each pixel moves from each frame to the next.
+
+        The flow of a pair depends on its two frames alone, bit by bit: pairs are kept and computed one by one.
+
+        Args:
+            frames: uint8 RGB ``[T, H, W, 3]``, T of 2 or more.
+
+        Returns:
+            float32 ``[T - 1, H, W, 2]``: pixels to the right, and down.
+        """
+        ...
+
+
 class View(NamedTuple):
     """One clip to read, decided before anything is decoded.
 
@@ -47,11 +74,14 @@ class View(NamedTuple):
         frames: int64 ``[T]``, indices in display order; any order and repeats are allowed.
         size: height and width of the frames handed to the device.
         fit: how a frame comes to that size: ``"short-side-crop"`` (scale, then centre crop), ``"stretch"``, ``"pad"``.
+        flow: computes the optical flow from each of the frames to the next, which is handed over in their place, as
+            float16 ``[T - 1, H, W, 2]``; ``None``: the frames themselves. Readers do not look at it.
     """
 
     frames: np.ndarray
     size: tuple[int, int]
     fit: str = "short-side-crop"
+    flow: FlowProvider | None = None
 
 
 class Planner(Protocol):
@@ -82,7 +112,8 @@ class Batch(NamedTuple):
     """What the loader hands to a task.
 
     Attributes:
-        views: per view uint8 ``[B, T, H, W, 3]`` RGB; after ``augment`` float ``[B, 3, T, H, W]`` in [0, 1].
+        views: per view uint8 ``[B, T, H, W, 3]`` RGB; after ``augment`` float ``[B, 3, T, H, W]`` in [0, 1]. A view of
+            flow is float16 ``[B, T - 1, H, W, 2]``, pixels to the right and down; ``augment`` makes targets of it.
         targets: the self-made labels, each ``[B, ...]``.
         seeds: int64 ``[B]``: every random draw for a sample comes from its own seed, so that a split batch, another
             rank or another worker count draws the same.

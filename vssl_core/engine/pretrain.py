@@ -24,6 +24,7 @@ from vssl_core.engine.precision import pick_device, pick_precision
 from vssl_core.engine.source import TaskSource, open_task_source
 from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry
+from vssl_core.pretext.motion import measure_motion
 from vssl_core.store.environment import environment
 from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, now, write_record
 from vssl_core.store.runs import RunFolder
@@ -129,6 +130,7 @@ def _train(
     config = planned.config
     if not planned.task.spec.trains:
         return TrainCost()
+    measure_motion(task.planner(), planned.dataset)
     splits = fit_val(planned.dataset)
     record["data"]["n_videos"] = len(splits["fit"])
     record["data"]["provenance"] = dict(planned.dataset.provenance)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, Planner, StepOutput
+from vssl_core.contracts import Batch, Explanation, Planner, StepOutput
 
 __all__ = ["BaseTask", "evaluating"]
 
@@ -63,6 +63,10 @@ class BaseTask(nn.Module):
         n = len(batch.index)
         values = dict(output.metrics) or {"loss": output.loss.detach()}
         return {name: (value.detach().float() * n, n) for name, value in values.items()}
+
+    def explain(self, batch: Batch) -> Sequence[Explanation]:
+        """Return nothing: ``vssl preview`` then shows the targets as numbers."""
+        return []
 
     def param_groups(self) -> list[dict[str, Any]]:
         """One group of every parameter that learns."""

@@ -27,6 +27,7 @@ from vssl_core.engine.pretrain import build_task
 from vssl_core.engine.source import cached_reader, open_task_source
 from vssl_core.errors import ClipError, ConfigError, DataError
 from vssl_core.plugins import Registry
+from vssl_core.pretext.motion import measure_motion
 from vssl_core.speed.advice import Measured, advise, explained_ms, find_bottleneck
 from vssl_core.speed.stages import Stages
 from vssl_core.speed.timing import Rate
@@ -112,7 +113,6 @@ def measure_speed(
     planned = _plan(config, registry)
     config = planned.config
     device = pick_device(config.device)
-    splits = fit_val(planned.dataset)
     found: dict[str, Stage] = {}
 
     def tell(stage: str) -> None:
@@ -124,6 +124,8 @@ def measure_speed(
     with tempfile.TemporaryDirectory(prefix="vssl-speed-") as folder, forked:
         task = build_task(planned, registry)
         planner = task.planner()
+        measure_motion(planner, planned.dataset)
+        splits = fit_val(planned.dataset)
         views = _first_views(splits["fit"], planner, config.seed)
         cache = _open_cache(planned, JoinedVideos(splits["fit"], splits["val"]), views, progress, build_cache)
         planned = _as_measured(planned, cache, folder)

@@ -1,0 +1,1 @@
+"""What pretext tasks share: orders, momentum copies, queues, contrast, motion, explanations."""
