@@ -73,14 +73,14 @@ def _stretches(table: FrameTable, wanted: np.ndarray) -> list[tuple[int, np.ndar
     """
     key_of = np.searchsorted(table.key_pts, table.pts[wanted], side="right") - 1
     near = _READ_RATHER_THAN_SEEK if _intra(table) else _DECODE_RATHER_THAN_SEEK
-    stretches: list[tuple[int, np.ndarray]] = []
-    for key in np.unique(key_of).tolist():
-        frames = wanted[key_of == key]
-        begin = int(np.searchsorted(table.pts, table.key_pts[key])) if key >= 0 else 0
-        if stretches and begin - int(stretches[-1][1][-1]) <= near:
-            stretches[-1] = (stretches[-1][0], np.concatenate([stretches[-1][1], frames]))
-        else:
-            stretches.append((key, frames))
+    firsts = np.concatenate([[0], np.flatnonzero(np.diff(key_of)) + 1])
+    keys = key_of[firsts]
+    begins = np.zeros(len(keys), dtype=np.int64)
+    begins[keys >= 0] = np.searchsorted(table.pts, table.key_pts[keys[keys >= 0]])
+    # Whole stretches begin where too much lies between the frame before and the next group's key frame.
+    apart = np.concatenate([[True], begins[1:] - wanted[firsts[1:] - 1] > near])
+    groups = np.split(wanted, firsts[apart][1:])
+    stretches = list(zip(keys[apart].tolist(), groups, strict=True))
     return stretches
 
 

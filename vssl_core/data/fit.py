@@ -57,10 +57,9 @@ class FrameFitter:
         height, width = self._scaled(frame)
         image = self._resized(frame, *((width, height) if self._table.rotation % 180 else (height, width)))
         plane = image.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-            : image.height, : image.width * 3
-        ]
-        pixels = self._upright(rows.reshape(image.height, image.width, 3))
+        # Lines may be longer than the picture; a view of one stride fewer calls than cutting twice.
+        shape, steps = (image.height, image.width, 3), (plane.line_size, 3, 1)
+        pixels = self._upright(np.ndarray(shape, np.uint8, plane, strides=steps))
         if self.fit == "pad":
             top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
             out[:] = 0
