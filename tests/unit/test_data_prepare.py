@@ -67,7 +67,7 @@ def _state(root: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes())
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != ".prepared.json"
     }
 
 
@@ -173,6 +173,27 @@ def test_what_is_there_is_left_alone(source: Path, tmp_path: Path, monkeypatch: 
     assert (third.written, third.known) == ((), tuple(names))
 
 
+def test_a_changed_original_is_copied_again(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    root.mkdir()
+    shutil.copy(source / "small.mp4", root / "small.mp4")
+    _prepare(root, ["small.mp4"], tmp_path / "set")
+    write_video(root / "small.mp4", pictures(9, 32, 46))
+    later = (tmp_path / "set" / "small.mp4").stat().st_mtime_ns + 10**9
+    os.utime(root / "small.mp4", ns=(later, later))
+    again = _prepare(root, ["small.mp4"], tmp_path / "set")
+    assert (again.written, again.known) == (("small.mp4",), ())
+    assert probe(str(tmp_path / "set" / "small.mp4")).table.n_frames == 9
+
+
+def test_copies_of_two_kinds_never_share_a_folder(source: Path, tmp_path: Path) -> None:
+    prepare(source, ["small.mp4"], tmp_path / "set", short_side=32, codec="h264", workers=1)
+    for other in ({"short_side": 16, "codec": "h264"}, {"short_side": 32, "codec": "mjpeg"}):
+        with pytest.raises(DataError, match=r"holds copies made with short_side=32, codec=h264, not .*another folder"):
+            prepare(source, ["turned.mp4"], tmp_path / "set", workers=1, **other)  # type: ignore[arg-type]
+    assert not (tmp_path / "set" / "turned.mp4").exists()
+
+
 def test_a_stopped_copy_is_no_copy(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that dies over a file leaves nothing that looks like its copy, and is named."""
 
@@ -197,7 +218,7 @@ def test_an_interrupted_copy_clears_up(source: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(prepare_module, "_encode", failing)
     with pytest.raises(OSError, match="no space left"):
         _prepare(source, ["small.mp4"], tmp_path / "set")
-    assert list((tmp_path / "set").iterdir()) == []
+    assert [path.name for path in (tmp_path / "set").iterdir()] == [".prepared.json"]
 
 
 def _damaged(root: Path) -> dict[str, Path]:
@@ -251,7 +272,7 @@ def test_a_file_that_grows_under_the_copy(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(prepare_module, "probe", growing)
     done = _prepare(tmp_path / "source", ["a.mp4"], tmp_path / "set")
     assert done.failed == {"a.mp4": "a.mp4: it decodes to more than its 6 frames"}
-    assert list((tmp_path / "set").iterdir()) == []
+    assert [path.name for path in (tmp_path / "set").iterdir()] == [".prepared.json"]
 
 
 def test_destinations_that_mix_copies_and_originals_are_refused(source: Path, tmp_path: Path) -> None:

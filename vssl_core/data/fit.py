@@ -59,7 +59,7 @@ class FrameFitter:
         plane = image.planes[0]
         # Lines may be longer than the picture; a view of one stride fewer calls than cutting twice.
         shape, steps = (image.height, image.width, 3), (plane.line_size, 3, 1)
-        pixels = self._upright(np.ndarray(shape, np.uint8, plane, strides=steps))
+        pixels = self._upright(np.ndarray(shape, np.uint8, memoryview(plane), strides=steps))
         if self.fit == "pad":
             top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
             out[:] = 0

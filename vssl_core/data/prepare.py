@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from vssl_core.data.guard import guarded_map
 from vssl_core.data.probe import FrameTable, probe
 from vssl_core.data.progress import Progress
 from vssl_core.errors import ClipError, ConfigError, DataError
+from vssl_core.store.runs import write_json
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -45,6 +47,8 @@ CODECS = {
     "mjpeg": _Codec("mjpeg", "yuvj420p", ".mov", {"qmin": "2", "qmax": "3", "flags": "+qscale"}),
 }
 _MJPEG_QUALITY = 3
+#: in the folder of the copies: how they are made
+_SETTINGS = ".prepared.json"
 # Copies are written at this many pixels a second or more; a file that takes longer hangs.
 _LIMIT_S, _SLOWEST_BYTES = 120.0, 2e4
 
@@ -79,7 +83,7 @@ def prepare(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Write a copy of every video; the originals are only read. Copies that are there already are left alone.
+    """Write a copy of every video; the originals are only read. Copies newer than their originals are left alone.
 
     Frame count and timestamps stay as they are. Frames become upright with square pixels and are scaled down until
     their short side is ``short_side``; smaller ones keep their size. Sound is left out.
@@ -95,7 +99,8 @@ def prepare(
 
     Raises:
         ConfigError: an unknown codec or an odd size.
-        DataError: the destination is the source or lies within it, or two copies would have one name.
+        DataError: the destination is the source or lies within it, holds copies of another size or codec, or two copies
+            would have one name.
     """
     if codec not in CODECS:
         raise ConfigError(f"codec={codec!r} is not one of {', '.join(map(repr, CODECS))}")
@@ -112,8 +117,10 @@ def prepare(
         other = targets.setdefault(prepared_path(path, codec), path)
         if other != path:
             raise DataError(f"the copies of {other!r} and {path!r} would have one name; rename one of them")
-    todo = [(path, target) for target, path in targets.items() if not (destination / target).is_file()]
-    known = [target for target in targets if (destination / target).is_file()]
+    _keep_apart(destination, {"short_side": short_side, "codec": codec})
+    known = [target for target, path in targets.items() if _is_newer(destination / target, root / path)]
+    settled = set(known)
+    todo = [(path, target) for target, path in targets.items() if target not in settled]
     work = partial(_copy, str(root), str(destination), short_side, codec)
     limits = [_LIMIT_S + _size(root / path) / _SLOWEST_BYTES for path, _ in todo]
     written, failed = [], {}
@@ -132,6 +139,34 @@ def prepare(
     before = sum(_size(root / path) for target, path in targets.items() if path not in failed)
     after = sum(_size(destination / target) for target in (*written, *known))
     return Prepared(tuple(written), tuple(known), failed, before, after)
+
+
+def _keep_apart(destination: Path, settings: Mapping[str, Any]) -> None:
+    """Note how the copies of a folder are made; refuse to add others of another kind.
+
+    Raises:
+        DataError: its copies were made otherwise.
+    """
+    file = destination / _SETTINGS
+    if not file.is_file():
+        write_json(file, dict(settings))
+        return
+    there = json.loads(file.read_text(encoding="utf-8"))
+    if there != settings:
+        words = [", ".join(f"{name}={value}" for name, value in way.items()) for way in (there, settings)]
+        raise DataError(f"{destination} holds copies made with {words[0]}, not {words[1]}; choose another folder")
+
+
+def _is_newer(copy: Path, original: Path) -> bool:
+    """Tell whether a copy is there and was written after its original; an original that is gone is no reason."""
+    try:
+        written = copy.stat().st_mtime_ns
+    except OSError:
+        return False
+    try:
+        return written >= original.stat().st_mtime_ns
+    except OSError:
+        return True
 
 
 def _size(path: Path) -> int:
