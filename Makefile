@@ -4,10 +4,13 @@
 # PYTHON=python3.12     which Python makes the environment (3.11 or newer)
 # VENV=/path/to/venv    where it lies
 # PIP_ARGS="..."        further arguments of pip install
+# TEST_ARGS="..."       arguments of pytest in place of two processes
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
+# Tests of one file stay in one process: they share what they build.
+TEST_ARGS ?= --numprocesses 2 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary $(PIP_ARGS)
@@ -18,7 +21,7 @@ DEVELOPED := $(VENV)/.vssl-developed
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 	@echo "also: install develop lint types imports format clean"
 
 # The environment is made again only when pyproject.toml changes; the code itself is installed in place.
@@ -50,7 +53,7 @@ quickstart: $(INSTALLED)
 	@echo "==> Open quickstart/leaderboard.html in a browser."
 
 test: $(DEVELOPED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_ARGS)
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

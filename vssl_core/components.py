@@ -102,7 +102,8 @@ class Resolved:
         recipe: name of the recipe under the options, or ``""``.
         options: every option with its value, as plain JSON.
         entry: what was offered, and by whom.
-        inner: the components that options name (declared by ``option(..., component=KIND)``), by option.
+        inner: the components that options name (declared by ``option(..., component=KIND)``), by option; those of a
+            weighted sum (``components=KIND``) by option and name: ``"of.pace"``.
     """
 
     kind: str
@@ -116,6 +117,11 @@ class Resolved:
     def spec(self) -> Spec:
         """The component's Spec."""
         return self.entry.spec
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What it and the components inside it ask of a backbone."""
+        return self.spec.requires.union(*(inner.requires for inner in self.inner.values()))
 
     @property
     def version(self) -> int:

@@ -82,6 +82,17 @@ class Hooks:
         """
 
     @hookspec
+    def vssl_flows(self) -> Iterable[Spec]:  # type: ignore[empty-body]
+        """Ways of computing optical flow in loader workers, built as ``Flow(**options)``; see ``FlowProvider``.
+
+        Example::
+
+            @hookimpl
+            def vssl_flows():
+                yield Spec(name="my-flow", target="acme.flow:Flow", config="acme.config:Flow", extras=("flow",))
+        """
+
+    @hookspec
     def vssl_trackers(self) -> Iterable[Spec]:  # type: ignore[empty-body]
         """Listeners that get a copy of what happens, built as ``Tracker(**options)``.
 
@@ -148,6 +159,7 @@ HOOK_KINDS = {
     "vssl_heads": "heads",
     "vssl_protocols": "protocols",
     "vssl_datasets": "datasets",
+    "vssl_flows": "flows",
     "vssl_trackers": "trackers",
     "vssl_launchers": "launchers",
     "vssl_suites": "suites",

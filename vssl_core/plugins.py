@@ -25,6 +25,7 @@ from vssl_core.components import (
 from vssl_core.discovery import Entry, PluginInfo, discover_plugins
 from vssl_core.errors import ConfigError, PluginError, near_names
 from vssl_core.hookspecs import HOOK_KINDS
+from vssl_core.weighted import parse_weighted
 
 __all__ = ["DISABLE_VARIABLE", "Entry", "PluginInfo", "Registry", "Resolved", "UnknownComponentError"]
 
@@ -161,11 +162,15 @@ class Registry:
         reference = Reference.parse(value, where=where)
         instance = self._configure(kind, reference, where)
         options = {} if instance is None else to_plain(instance)
-        inner = {
-            field.name: self.resolve(field.metadata["component"], options[field.name], where=f"{where}.{field.name}")
-            for field in (dataclasses.fields(instance) if instance is not None else ())
-            if field.metadata.get("component")
-        }
+        inner: dict[str, Resolved] = {}
+        for field in dataclasses.fields(instance) if instance is not None else ():
+            place = f"{where}.{field.name}"
+            if field.metadata.get("component"):
+                inner[field.name] = self.resolve(field.metadata["component"], options[field.name], where=place)
+            if field.metadata.get("components"):
+                for part in parse_weighted(options[field.name], where=place):
+                    resolved = self.resolve(field.metadata["components"], part.value, where=f"{place}.{part.name}")
+                    inner[f"{field.name}.{part.name}"] = resolved
         return Resolved(kind, reference.name, reference.recipe, options, self.entry(kind, reference.name), inner)
 
     def build(self, kind: str, value: object, *args: Any, **options: Any) -> Any:

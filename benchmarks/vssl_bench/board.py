@@ -18,6 +18,7 @@ from vssl_bench.expected import Expected
 from vssl_bench.placebos import find_placebo
 from vssl_bench.rows import Column, Record, Row, join_records, row_names
 from vssl_bench.stats import holm
+from vssl_bench.wins import Win, judge_wins
 
 __all__ = ["ALPHA", "ROLES", "Board", "BoardTable", "make_board"]
 
@@ -45,13 +46,14 @@ class BoardTable:
 
 @dataclass(slots=True)
 class Board:
-    """Cells, the tables they stand in, where they were made, and what should be known beside them."""
+    """Cells, the tables they stand in, where they were made, what should be known beside them, and named cells."""
 
     title: str
     cells: list[Cell]
     tables: list[BoardTable]
     environments: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    wins: list[Win] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """Return the board as JSON."""
@@ -60,6 +62,7 @@ class Board:
             "cells": [cell.plain() for cell in self.cells],
             "environments": self.environments,
             "notes": self.notes,
+            "wins": [win.plain() for win in self.wins],
         }
 
 
@@ -95,9 +98,11 @@ def make_board(
     for column in columns.values():
         tables.setdefault((column.data, column.fingerprint, column.label), []).append(column)
     shown = []
+    everything: dict[tuple[str, str], Cell] = {}
     for (set_name, fingerprint, label_name), members in sorted(tables.items()):
         names = row_names([rows[key] for key in rows if any(key in column.measured for column in members)])
         by_column = {column.key: _column_cells(rows, column, names, expected) for column in members}
+        everything |= {(key, column): cell for column, found in by_column.items() for key, cell in found.items()}
         wanted = [column for column in members if _chosen(protocol, column.protocol)]
         if not wanted or not _chosen(data, set_name) or not _chosen(label, label_name):
             continue
@@ -109,7 +114,12 @@ def make_board(
             cells.extend(line.values())
         shown.append(table)
     return Board(
-        title, cells, shown, _environments(records), [*notes, *problems, *_lost(rows), *_open(rows, columns, expected)]
+        title,
+        cells,
+        shown,
+        _environments(records),
+        [*notes, *problems, *_lost(rows), *_open(rows, columns, expected)],
+        judge_wins(expected.wins, everything),
     )
 
 

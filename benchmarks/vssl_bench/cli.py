@@ -174,6 +174,35 @@ def status(
     console.print("It is running now." if running else "It is not running.")
 
 
+@bench.command("choose")
+@click.argument("suite")
+@click.argument("places", nargs=-1, required=True)
+def choose_settings(suite: str, places: tuple[str, ...]) -> None:
+    """Choose each task's learning rate for SUITE from the records of a search in PLACES.
+
+    Looks at validation videos of the cell that the suite names for the task (wins), never at test videos.
+    """
+    from vssl_bench.choose import choose
+    from vssl_bench.cli_board import find_places
+    from vssl_bench.suite import load_suite
+    from vssl_core.cli.state import current_registry
+    from vssl_core.cli.terminal import output, simple_table
+    from vssl_core.store.records import read_records
+
+    loaded = load_suite(suite, (), current_registry())
+    records, _ = read_records(find_places(places))
+    rows = [
+        [
+            found.task,
+            f"{found.data}, {found.label}",
+            ", ".join(f"{rate:g}: {100 * value:.1f}" for rate, value in found.tried.items()) or "not measured",
+            "" if found.best is None else f"optim: {{lr: {found.best:g}}}",
+        ]
+        for found in choose(records, loaded.wins)
+    ]
+    output().print(simple_table(["task", "its cell", "validation accuracy by rate, per cent", "chosen"], rows))
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vssl_bench.jobs import Plan, PlannedJob, PlannedRow
+from vssl_bench.jobs import Plan, PlannedJob, PlannedRow, PlannedWin
 from vssl_bench.rows import column_key, row_key
 from vssl_core.errors import RecordError
 from vssl_core.store.runs import read_json, write_json
@@ -60,28 +60,33 @@ class SuitePlan:
     Attributes:
         refused: what the suite asks for that cannot be, a line each.
         rows: of the whole suite, whatever part of it was run.
+        wins: the cells that tasks are expected to win.
     """
 
     suite: str
     title: str
     refused: tuple[str, ...]
     rows: tuple[PlannedRow, ...]
+    wins: tuple[PlannedWin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The rows that the plans beside some records name, by key; empty where there is no plan."""
+    """The rows and named cells of the plans beside some records; empty where there is no plan."""
 
     rows: Mapping[str, PlannedRow] = field(default_factory=dict)
+    wins: tuple[PlannedWin, ...] = ()
 
     @classmethod
     def of(cls, plans: Iterable[SuitePlan]) -> Expected:
         """Join plans; a row that several name should have the seeds of all of them."""
         rows: dict[str, PlannedRow] = {}
+        wins: dict[tuple[str, str], PlannedWin] = {}
         for plan in plans:
+            wins |= {(win.row, win.column): win for win in plan.wins}
             for row in plan.rows:
                 rows[row.key] = _joined(rows[row.key], row) if row.key in rows else row
-        return cls(rows)
+        return cls(rows, tuple(wins.values()))
 
     def seeds(self, row: str, column: str) -> tuple[int, ...] | None:
         """Return the seeds that a row should be measured with in a column; None where no plan says so."""
@@ -117,6 +122,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
         "title": plan.title,
         "refused": [asdict(refusal) for refusal in plan.refused],
         "rows": [asdict(row) for row in plan.rows],
+        "wins": [asdict(win) for win in plan.wins],
     }
     write_json(folder / FILE, plain)
 
@@ -134,6 +140,8 @@ def read_plan(path: Path) -> SuitePlan:
             title=str(plain["title"]),
             refused=tuple(f"{refusal['what']}: {refusal['reason']}" for refusal in plain["refused"]),
             rows=tuple(_row(row) for row in plain["rows"]),
+            # Plans of before name none.
+            wins=tuple(_win(win) for win in plain.get("wins", [])),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RecordError(
@@ -152,6 +160,10 @@ def _row(plain: Mapping[str, Any]) -> PlannedRow:
         columns={str(key): tuple(int(seed) for seed in seeds) for key, seeds in plain["columns"].items()},
         placebo=None if plain["placebo"] is None else str(plain["placebo"]),
     )
+
+
+def _win(plain: Mapping[str, Any]) -> PlannedWin:
+    return PlannedWin(**{name: str(plain[name]) for name in PlannedWin.__dataclass_fields__})
 
 
 def find_plans(places: Sequence[Path]) -> tuple[list[SuitePlan], list[str]]:

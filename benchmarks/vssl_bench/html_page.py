@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 from vssl_bench.board import Board, BoardTable
-from vssl_bench.render import first, heading
+from vssl_bench.render import first, heading, win_texts
+from vssl_bench.wins import count_wins
 from vssl_bench.words import gain, interval, marks, pretext_words, score
 
 __all__ = ["to_html"]
@@ -28,6 +29,7 @@ def to_html(board: Board) -> str:
         "script": '"use strict";\n' + "\n".join(_file(name) for name in _SCRIPTS),
         "data": _embedded(_plain(board)),
         "static": "".join(_static_table(table) for table in board.tables),
+        "wins": _wins(board),
     }
     # In one pass: what is put in may itself look like a place to fill.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("board.html"))
@@ -63,6 +65,22 @@ def _plain(board: Board) -> dict[str, Any]:
         "environments": board.environments,
         "notes": board.notes,
     }
+
+
+def _wins(board: Board) -> str:
+    """Return the section of named cells; empty where none were named."""
+    if not board.wins:
+        return ""
+    heads = "".join(f"<th>{text}</th>" for text in ("task", "its cell", "score", "vs placebo", "", "why this cell"))
+    lines = [
+        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(text)}</td>' for text in win_texts(win)) + "</tr>"
+        for win in board.wins
+    ]
+    body = f'<div class="scroll"><table><tr>{heads}</tr>{"".join(lines)}</table></div>'
+    return (
+        f'<section class="card" id="wins"><h2>Named cells</h2><p>{html.escape(count_wins(board.wins))}.</p>{body}'
+        "</section>"
+    )
 
 
 def _static_table(table: BoardTable) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "PlannedJob",
     "PlannedRow",
+    "PlannedWin",
     "Refusal",
     "kept_path",
     "matches",
@@ -105,6 +106,25 @@ class PlannedRow:
     placebo: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedWin:
+    """The one cell that a task is expected to win, named before anything is measured.
+
+    Attributes:
+        row: key of the task's row.
+        column: key of the cell's column.
+        reason: why this cell.
+    """
+
+    task: str
+    data: str
+    label: str
+    protocol: str
+    reason: str
+    row: str
+    column: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The jobs of a suite in the order in which they should start, and what was refused.
@@ -112,6 +132,7 @@ class Plan:
     Attributes:
         whole: run_ids of the suite's jobs, those that a filter left out included.
         rows: what the board of the whole suite should hold.
+        wins: the cells that its tasks are expected to win.
     """
 
     suite: str
@@ -122,6 +143,7 @@ class Plan:
     refused: tuple[Refusal, ...]
     whole: frozenset[str]
     rows: tuple[PlannedRow, ...]
+    wins: tuple[PlannedWin, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return the plan as JSON; folders and machine do not matter to it."""

@@ -13,6 +13,7 @@ from vssl_bench.jobs import Plan, PlannedJob, Refusal, matches
 from vssl_bench.names import shown, shown_task
 from vssl_bench.rows import row_key
 from vssl_bench.suite import DataEntry, PretrainEntry, Suite
+from vssl_bench.wins import planned_wins
 from vssl_core.config.compose import to_plain, typed
 from vssl_core.config.schema import PretrainConfig, TransferConfig
 from vssl_core.contracts import Dataset
@@ -44,10 +45,11 @@ def make_plan(suite: Suite, registry: Registry, out: Path, only: Mapping[str, tu
     planner.run()
     jobs = tuple(planner.jobs.values())
     rows = planned_rows(jobs, planner.placebos())
+    wins = planned_wins(suite, jobs)
     if only:
         jobs = _filtered(jobs, only)
     refused = tuple(Refusal(what, reason) for what, reason in planner.refused.items())
-    return Plan(suite.name, suite.title, out, suite.expect_minutes, jobs, refused, frozenset(planner.jobs), rows)
+    return Plan(suite.name, suite.title, out, suite.expect_minutes, jobs, refused, frozenset(planner.jobs), rows, wins)
 
 
 def _filtered(jobs: tuple[PlannedJob, ...], only: Mapping[str, tuple[str, ...]]) -> tuple[PlannedJob, ...]:

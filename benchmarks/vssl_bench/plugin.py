@@ -1,4 +1,4 @@
-"""What this package offers: the commands ``bench`` and ``leaderboard`` and the suites."""
+"""What this package offers: the commands ``bench``, ``leaderboard`` and ``recipe``, and the suites."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ __all__ = ["vssl_commands", "vssl_suites"]
 
 @hookimpl
 def vssl_commands() -> Iterator[Spec]:
-    """Offer ``vssl bench`` and ``vssl leaderboard``."""
+    """Offer ``vssl bench``, ``vssl leaderboard`` and ``vssl recipe``."""
     yield Spec(name="bench", target="vssl_bench.cli:bench", summary="plan, run and follow a suite of benchmark jobs")
     yield Spec(
         name="leaderboard", target="vssl_bench.cli_board:leaderboard", summary="show what was measured, as a board"
+    )
+    yield Spec(
+        name="recipe",
+        target="vssl_bench.cli_recipe:recipe",
+        summary="write the published setting of a task, or its one-minute form, as a configuration",
     )
 
 
@@ -36,6 +41,21 @@ def vssl_suites() -> Iterator[Spec]:
         name="toy-longer",
         target="vssl_bench:suites/toy-longer.yaml",
         summary="what five times the steps change for order, contrast and masks",
+    )
+    yield Spec(
+        name="catalogue-toy",
+        target="vssl_bench:suites/catalogue-toy.yaml",
+        summary="every pretext task on the toy set that suits it, and the cell that it should win, named beforehand",
+    )
+    yield Spec(
+        name="catalogue-search",
+        target="vssl_bench:suites/catalogue-search.yaml",
+        summary="two learning rates for every task of catalogue-toy, to choose from on validation videos",
+    )
+    yield Spec(
+        name="catalogue-yoga",
+        target="vssl_bench:suites/catalogue-yoga.yaml",
+        summary="every pretext task on a CSV set of your own, one seed: data.root=FOLDER data.csv=FILE",
     )
     yield Spec(
         name="real",

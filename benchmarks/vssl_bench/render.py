@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
-from vssl_bench.words import HOW_TO_READ, cost, gain, interval, marks, pretext_words, score
+from vssl_bench.wins import Win, count_wins
+from vssl_bench.words import HOW_TO_READ, cost, gain, interval, marks, pretext_words, score, win_verdict
 
-__all__ = ["NAMED", "table_rows", "to_csv", "to_json", "to_markdown"]
+__all__ = ["NAMED", "table_rows", "to_csv", "to_json", "to_markdown", "win_texts"]
 
 #: the keys that every cell is promised to have, first and in this order; whatever else is known follows
 NAMED = (
@@ -56,8 +57,20 @@ def to_markdown(board: Board) -> str:
             texts += [_measured(row[name]) if name in row else "" for name in table.protocols]
             parts.append(_line([*texts, str(max(c.seeds for c in row.values())), *cost(cell)]))
         parts.append("")
+    if board.wins:
+        parts.append(f"## Named cells\n\n{_escape(count_wins(board.wins))}.\n")
+        parts.append(_line(["task", "its cell", "score", "vs placebo", "", "why this cell"]))
+        parts.append(_line(["---"] * 6))
+        parts += [_line([_escape(text) for text in win_texts(win)]) for win in board.wins]
+        parts.append("")
     parts += [f"- {_escape(line)}" for line in (*HOW_TO_READ, *board.notes)]
     return "\n".join(parts) + "\n"
+
+
+def win_texts(win: Win) -> list[str]:
+    """Return what is said of a named cell: task, cell, score, gain over the placebo, verdict, reason."""
+    measured = [f"{score(win.cell)} {interval(win.cell)}".strip(), gain(win.cell)] if win.cell else ["", ""]
+    return [win.task, f"{win.data} · {win.label} · {win.protocol}", *measured, win_verdict(win), win.reason]
 
 
 def first(row: dict[str, Cell]) -> Cell:

@@ -11,13 +11,18 @@
       - {task: rtt@tiny, seeds: 3, placebo: own}
     transfer:
       protocols: [linear-probe@tiny]
+    wins:                                               # the cell that each task should win, named beforehand
+      - {task: rtt, data: toy-motion, label: motion, protocol: linear-probe@tiny, reason: it asks how a clip moves}
+
+A suite may start from another one: ``extends: NAME`` takes that one's keys where it has none of its own.
 """
 
 from __future__ import annotations
 
 import copy
 import importlib.resources
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +32,7 @@ from vssl_core.config.schema import PretrainConfig, TransferConfig, option
 from vssl_core.errors import ConfigError, near_names
 from vssl_core.plugins import Registry
 
-__all__ = ["DataEntry", "PretrainEntry", "Suite", "load_suite", "parse_suite"]
+__all__ = ["DataEntry", "PretrainEntry", "Suite", "WinEntry", "load_suite", "parse_suite"]
 
 _PRETRAIN_KEYS = frozenset(field.name for field in fields(PretrainConfig))
 #: mean the same for pretraining and transfer
@@ -49,6 +54,21 @@ class _SuiteFile:
     data: list[Any] = option([], "where to measure: data, labels and, if it differs, pretrain_data")
     pretrain: list[Any] = option([], "what to pretrain: a task and any key of a pretraining")
     transfer: dict[str, Any] = option({}, "protocols, and any key of a transfer")
+    sweep: dict[str, Any] = option(
+        {}, "a search: values to try of keys of a pretraining, such as {optim: {lr: [0.001, 0.003]}}; no placebos"
+    )
+    wins: list[Any] = option([], "the one cell that each task should win: task, data, label, protocol, reason")
+
+
+@dataclass(kw_only=True, slots=True)
+class WinEntry:
+    """The one cell that a task is expected to win, named beforehand; every key is needed."""
+
+    task: str = option("", "name of the task, with its recipe where the suite has several")
+    data: str = option("", "data set")
+    label: str = option("", "label")
+    protocol: str = option("", "protocol, as the suite writes it")
+    reason: str = option("", "why the task should be good at this, whatever it is not good at")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -105,6 +125,8 @@ class Suite:
     Attributes:
         protocols: component values.
         transfer: layer of a ``TransferConfig`` without run, data, protocol, label and seed.
+        wins: the cells that tasks are expected to win.
+        sweeps: whether several settings of each task are tried against one another.
         source: the plain file it was made from, overrides applied.
     """
 
@@ -116,6 +138,8 @@ class Suite:
     pretrain: tuple[PretrainEntry, ...]
     protocols: tuple[Any, ...]
     transfer: Mapping[str, Any]
+    wins: tuple[WinEntry, ...]
+    sweeps: bool
     source: Mapping[str, Any]
 
 
@@ -136,6 +160,9 @@ def load_suite(reference: str, overrides: Sequence[str], registry: Registry) -> 
         known = ", ".join(registry.names("suites"))
         raise ConfigError(f"no suite is called {reference!r}; known: {known}; or give the path of a .yaml file")
     plain.setdefault("name", default_name)
+    if "extends" in plain:
+        plain = {**load_suite(str(plain["extends"]), (), registry).source, **plain}
+        del plain["extends"]
     if overrides:  # what the suite declares holds for the suite as it is
         plain.pop("expect_minutes", None)
     return parse_suite(_override(plain, overrides), where=reference)
@@ -162,7 +189,11 @@ def parse_suite(plain: Mapping[str, Any], where: str) -> Suite:
         if not row.data:
             raise ConfigError(f"{place} lacks data, the name of a data set")
         data.append(DataEntry(row.data, tuple(row.labels), row.pretrain_data or row.data))
-    pretrain = tuple(_entry(item, file, f"{where}: pretrain[{i}]") for i, item in enumerate(file.pretrain))
+    pretrain = tuple(
+        _entry(setting, file, f"{where}: pretrain[{i}]")
+        for i, item in enumerate(file.pretrain)
+        for setting in _swept(item, file.sweep, where)
+    )
     return Suite(
         name=file.name,
         title=file.title or file.name,
@@ -172,8 +203,54 @@ def parse_suite(plain: Mapping[str, Any], where: str) -> Suite:
         pretrain=pretrain,
         protocols=protocols,
         transfer=transfer,
+        wins=_wins(file.wins, where),
+        sweeps=bool(file.sweep),
         source=plain,
     )
+
+
+def _swept(item: Any, sweep: Mapping[str, Any], where: str) -> list[Any]:
+    """Return an entry in every setting of a sweep; a search compares a task with itself, so it has no placebo."""
+    if not sweep:
+        return [item]
+    entry = {**(item if isinstance(item, Mapping) else {"task": item}), "placebo": "none"}
+    axes = list(_leaves(sweep, (), where))
+    settings = []
+    for values in itertools.product(*(values for _, values in axes)):
+        setting = copy.deepcopy(entry)
+        for (path, _), value in zip(axes, values, strict=True):
+            _put(setting, path, value, f"{where}: sweep.{'.'.join(path)}")
+        settings.append(setting)
+    return settings
+
+
+def _leaves(sweep: Mapping[str, Any], path: tuple[str, ...], where: str) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    for key, value in sweep.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, key), where)
+        elif isinstance(value, list) and value:
+            yield (*path, key), value
+        else:
+            raise ConfigError(f"{where}: sweep.{'.'.join((*path, key))}={value!r}; expected the list of values to try")
+
+
+def _wins(items: Sequence[Any], where: str) -> tuple[WinEntry, ...]:
+    """Check the named cells: one a task, every key given.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a task is named twice.
+    """
+    wins: list[WinEntry] = []
+    for i, item in enumerate(items):
+        place = f"{where}: wins[{i}]"
+        win = typed(WinEntry, item if isinstance(item, Mapping) else {"task": item}, where=place)
+        lacking = [field.name for field in fields(WinEntry) if not getattr(win, field.name)]
+        if lacking:
+            raise ConfigError(f"{place} lacks {', '.join(lacking)}; a cell is named with all of them, and the reason")
+        if win.task in [other.task for other in wins]:
+            raise ConfigError(f"{place}: {win.task} has a cell already; a task is given one, beforehand")
+        wins.append(win)
+    return tuple(wins)
 
 
 def _entry(item: Any, file: _SuiteFile, where: str) -> PretrainEntry:

@@ -10,8 +10,19 @@ from rich.text import Text
 
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
-from vssl_bench.render import first, heading
-from vssl_bench.words import AT_CHANCE, HOW_TO_READ, cost, gain, interval, missing, pretext_words, score, standing
+from vssl_bench.render import first, heading, win_texts
+from vssl_bench.wins import count_wins
+from vssl_bench.words import (
+    AT_CHANCE,
+    HOW_TO_READ,
+    cost,
+    gain,
+    interval,
+    missing,
+    pretext_words,
+    score,
+    standing,
+)
 
 __all__ = ["print_board"]
 
@@ -29,6 +40,8 @@ def print_board(console: Console, board: Board) -> None:
     for table in board.tables:
         for protocols in _fitting(table.protocols, console.width):
             console.print(_table(table, protocols, with_cost=protocols[0] == table.protocols[0]))
+    if board.wins:
+        console.print(_wins(board))
     for line in HOW_TO_READ if board.tables else ():
         console.print(escape(line), style="dim")
     for note in board.notes:
@@ -60,6 +73,22 @@ def _table(table: BoardTable, protocols: list[str], with_cost: bool) -> Table:
         if with_cost:
             texts += [Text(str(max(other.seeds for other in row.values()))), *(Text(text) for text in cost(cell))]
         made.add_row(*texts, style=_STYLES[role])
+    return made
+
+
+def _wins(board: Board) -> Table:
+    """A line a named cell: where it is, what was measured, against the placebo, and who won."""
+    made = Table(
+        title=count_wins(board.wins), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for column in ("task", "its cell", "score", "vs placebo", "", "why this cell"):
+        made.add_column(column, no_wrap=column == "task", ratio=1 if column == "why this cell" else None)
+    styles = {True: "green", False: "red", None: "yellow"}
+    for win in board.wins:
+        task, place, measured, over, verdict, why = map(Text, win_texts(win))
+        verdict.stylize(styles[win.won])
+        why.stylize("dim")
+        made.add_row(task, place, measured, over, verdict, why)
     return made
 
 

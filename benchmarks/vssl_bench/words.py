@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vssl_bench.cells import FRACTION, Cell
 from vssl_bench.estimate import duration_text
+from vssl_bench.wins import Win
 
 __all__ = [
     "AT_CHANCE",
@@ -18,6 +19,7 @@ __all__ = [
     "pretext_words",
     "score",
     "standing",
+    "win_verdict",
 ]
 
 #: what stands under a board, in the terminal and in Markdown; the page says the same at more length
@@ -90,6 +92,12 @@ def gain(cell: Cell) -> str:
     if cell.gain_over_placebo_low is not None:
         ends = f" [{signed(cell.gain_over_placebo_low)}, {signed(cell.gain_over_placebo_high)}]"
     return f"{signed(cell.gain_over_placebo)}{star}{ends}"
+
+
+def win_verdict(win: Win) -> str:
+    """Return whether a task won its named cell, with the p-value where there is one."""
+    word = {True: "wins", False: "does not win", None: "open"}[win.won]
+    return f"{word}, p {win.p_holm:.3g}" if win.p_holm is not None else word
 
 
 def pretext_words(cell: Cell) -> str:

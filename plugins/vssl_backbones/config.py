@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from vssl_core.config.schema import option
 
-__all__ = ["R2Plus1DConfig", "R3D18Config", "TimmFramesConfig", "VideoViTConfig"]
+__all__ = [
+    "AlexNetConfig",
+    "C3DConfig",
+    "R2Plus1D10Config",
+    "R2Plus1D18Config",
+    "R2Plus1DConfig",
+    "R3D10Config",
+    "R3D18Config",
+    "S3DConfig",
+    "TimmFramesConfig",
+    "VideoViTConfig",
+]
 
 _INPUT_MODES = ("raw", "temporal-residual")
 _INPUT_MODE_DOC = (
@@ -28,6 +39,58 @@ class R2Plus1DConfig:
 class R3D18Config:
     """Options of ``r3d-18``."""
 
+    input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
+
+
+@dataclass(kw_only=True, slots=True)
+class R2Plus1D18Config:
+    """Options of ``r2plus1d-18``."""
+
+    input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
+
+
+@dataclass(kw_only=True, slots=True)
+class R3D10Config:
+    """Options of ``r3d-10``; raw input is pixels in [0, 1]."""
+
+    input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
+
+
+@dataclass(kw_only=True, slots=True)
+class R2Plus1D10Config:
+    """Options of ``r2plus1d-10``; raw input is pixels in [0, 1]."""
+
+    input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
+
+
+@dataclass(kw_only=True, slots=True)
+class C3DConfig:
+    """Options of ``c3d``; raw input is pixels in [0, 1]."""
+
+    input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
+
+
+@dataclass(kw_only=True, slots=True)
+class S3DConfig:
+    """Options of ``s3d``."""
+
+    norm_momentum: float = option(
+        0.001,
+        "part of a batch in batch norm's running statistics; 0.1 for runs of fewer than some thousand steps",
+        minimum=1e-4,
+        maximum=1.0,
+    )
+    input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
+
+
+@dataclass(kw_only=True, slots=True)
+class AlexNetConfig:
+    """Options of ``alexnet``."""
+
+    features: str = option(
+        "fc7", "fc7: 4096 numbers a frame; conv5: the last convolution's 256 channels", choices=("fc7", "conv5")
+    )
+    dropout: float = option(0.5, "probability before fc6 and fc7", minimum=0.0, maximum=0.99)
     input_mode: str = option("raw", _INPUT_MODE_DOC, choices=_INPUT_MODES)
 
 

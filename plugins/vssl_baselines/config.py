@@ -7,7 +7,14 @@ from typing import Any
 
 from vssl_core.config.schema import ClipOptions, option
 
-__all__ = ["MotionEnergyConfig", "PixelBaselineConfig", "RandomInitConfig", "RandomLabelsConfig", "SupervisedConfig"]
+__all__ = [
+    "MotionEnergyConfig",
+    "MultiConfig",
+    "PixelBaselineConfig",
+    "RandomInitConfig",
+    "RandomLabelsConfig",
+    "SupervisedConfig",
+]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -23,6 +30,23 @@ class RandomLabelsConfig:
         "pace",
         "the task whose targets are permuted: NAME[@RECIPE] or a mapping with name and options",
         component="tasks",
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class MultiConfig:
+    """A weighted sum of tasks."""
+
+    of: dict[str, Any] = option(
+        {},
+        "the tasks: NAME[@RECIPE] to its weight, or to a mapping with weight, recipe and options; naming some starts "
+        "the sum afresh",
+        components="tasks",
+    )
+    draws: str = option(
+        "alone",
+        "alone: every task draws what it would draw as the only one; independent: from a stream of its own",
+        choices=("alone", "independent"),
     )
 
 

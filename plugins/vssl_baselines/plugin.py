@@ -1,4 +1,4 @@
-"""What this package offers: floors, the placebo and supervised training."""
+"""What this package offers: floors, the placebo, sums of tasks and supervised training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["vssl_tasks"]
 
 @hookimpl
 def vssl_tasks() -> Iterable[Spec]:
-    """Offer ``random-init``, ``random-labels``, ``pixel-baseline``, ``motion-energy`` and ``supervised``."""
+    """Offer ``random-init``, ``random-labels``, ``multi``, ``pixel-baseline``, ``motion-energy`` and ``supervised``."""
     yield Spec(
         name="random-init",
         target="vssl_baselines.floors:RandomInit",
@@ -26,6 +26,14 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_baselines.config:RandomLabelsConfig",
         summary="placebo: another task's views, steps and batches, its targets permuted within the batch",
         paper="2006.10455",
+    )
+    yield Spec(
+        name="multi",
+        target="vssl_baselines.multi:Multi",
+        config="vssl_baselines.config:MultiConfig",
+        summary="a weighted sum of tasks that share one backbone and one decode: task.of.pace=1 task.of.simclr=0.5",
+        paper="2010.15464",
+        recipes={"tiny": {"of": {"pace@tiny": 1.0, "simclr@tiny": 0.5}}},
     )
     yield Spec(
         name="pixel-baseline",

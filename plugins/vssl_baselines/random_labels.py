@@ -22,13 +22,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, Build, Planner, StepOutput, Video
+from vssl_baselines.asking import ask_planner
+from vssl_core.contracts import Batch, Build, Planner, StepOutput
 from vssl_core.data.transforms import uniform
-from vssl_core.errors import ConfigError, PluginError
+from vssl_core.errors import ClipError, ConfigError, PluginError
 
 __all__ = ["RandomLabels", "permute_targets"]
 
@@ -40,13 +40,6 @@ def permute_targets(batch: Batch) -> Batch:
     """Return the batch with every target reordered by one permutation, uniform and drawn from ``batch.seeds``."""
     order = torch.argsort(uniform(batch.seeds, 1, stream=_STREAM)[:, 0], stable=True)
     return batch._replace(targets={name: value[order] for name, value in batch.targets.items()})
-
-
-def _makes_targets(planner: Planner) -> bool:
-    """Ask a planner about a video that is long enough for anything."""
-    video = Video(index=0, video_id="long", source="", n_frames=100_000, fps=25.0, duration_s=4_000.0, size=(64, 64))
-    _, targets = planner(video, np.random.default_rng(0))
-    return bool(targets)
 
 
 class RandomLabels(nn.Module):
@@ -64,10 +57,10 @@ class RandomLabels(nn.Module):
         )
         try:
             self.inner = build("tasks", of, backbone)
-            has_targets = _makes_targets(self.inner.planner())
-        except (ConfigError, PluginError) as error:
+            _, targets = ask_planner(self.inner.planner())
+        except (ConfigError, PluginError, ClipError) as error:
             raise ConfigError(f"task.of={of!r} cannot be the task of random-labels: {error} ({advice})") from error
-        if not has_targets or isinstance(self.inner, RandomLabels):
+        if not targets or isinstance(self.inner, RandomLabels):
             raise ConfigError(f"task.of={of!r} makes no targets of its own that could be permuted: {advice}")
         if not getattr(self.inner, "supervised_by_targets", True):
             raise ConfigError(

@@ -161,8 +161,8 @@ class TableDataset(ABC):
             return
         if self._index_file and not all(curve or reason for curve, reason in self._index.columns("motion", "reason")):
             raise DataError(
-                f"the index {self._index_file} holds no motion, which this task asks for; make it again with 'vssl data "
-                "index ... --motion', or leave data.index empty"
+                f"the index {self._index_file} holds no motion, which this task asks for; make it again with "
+                "'vssl data index ... --motion', or leave data.index empty"
             )
         self._wants_motion = True
         for kept in ("_index", "_numbers", "_hashes", "_videos"):

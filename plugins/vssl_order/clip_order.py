@@ -2,7 +2,7 @@
 
 Paper: D. Xu, J. Xiao, Z. Zhao, J. Shao, D. Xie, Y. Zhuang, "Self-Supervised Spatiotemporal Learning via Video Clip
 Order Prediction", CVPR 2019, doi 10.1109/CVPR.2019.01058. Official code:
-https://github.com/xudejing/video-clip-order-prediction.
+https://github.com/xudejing/video-clip-order-prediction@7a1710d.
 
 Implemented: ``clips`` clips, ``gap`` frames apart, start drawn uniformly, are shuffled; the head of the official
 ``VCOPN`` (features of every pair concatenated, one shared linear layer and ReLU, all pairs concatenated, dropout,
@@ -25,13 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, StepOutput, Video, View
+from vssl_core.contracts import Batch, Explanation, StepOutput, Video, View
 from vssl_core.data.plan import clip_frames, random_start, span
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ClipError
+from vssl_order.order_head import OrderHead
+from vssl_order.ordinals import ordinal, ordinals
 
 __all__ = ["ClipOrder", "ClipOrderPlanner", "OrderHead"]
 
@@ -70,23 +71,6 @@ class ClipOrderPlanner:
         orders = list(itertools.permutations(range(self.clips)))
         number = int(rng.integers(len(orders)))
         return [views[k] for k in orders[number]], {"order": number}
-
-
-class OrderHead(nn.Module):
-    """The head of VCOP: features of n clips to logits of their n! orders (official ``models/vcopn.py``)."""
-
-    def __init__(self, embed_dim: int, clips: int, hidden: int = 512, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.pairs = list(itertools.combinations(range(clips), 2))
-        self.pair = nn.Linear(2 * embed_dim, hidden)
-        self.dropout = nn.Dropout(dropout)
-        self.order = nn.Linear(hidden * len(self.pairs), math.factorial(clips))
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return float ``[B, n!]`` from n features float ``[B, D]``."""
-        pairs = [F.relu(self.pair(torch.cat([features[i], features[j]], dim=1))) for i, j in self.pairs]
-        logits: Tensor = self.order(self.dropout(torch.cat(pairs, dim=1)))
-        return logits
 
 
 class ClipOrder(BaseTask):
@@ -141,3 +125,15 @@ class ClipOrder(BaseTask):
         target = batch.targets["order"]
         accuracy = (logits.argmax(dim=1) == target).float().mean()
         return StepOutput(F.cross_entropy(logits, target), {"accuracy": accuracy.detach()})
+
+    def explain(self, batch: Batch) -> Sequence[Explanation]:
+        """Say in which order each sample's clips were filmed."""
+        n = len(batch.views)
+        orders = list(itertools.permutations(range(n)))
+        question = f"These {n} clips of one video are shuffled: which was filmed first, which next?"
+        explained = []
+        for number in batch.targets["order"].tolist():
+            captions = tuple(f"shown {ordinal(k)}: filmed {ordinal(place)}" for k, place in enumerate(orders[number]))
+            answer = f"filmed {ordinals(orders[number])} (order {number + 1} of {len(orders)})"
+            explained.append(Explanation(question, answer, captions))
+        return explained

@@ -10,6 +10,7 @@ __all__ = [
     "LinearProbeConfig",
     "NearestNeighboursConfig",
     "RetrievalConfig",
+    "ShortcutAuditConfig",
     "TemporalSensitivityConfig",
 ]
 
@@ -69,3 +70,19 @@ class TemporalSensitivityConfig(_FrozenOptions):
 
     standardise: bool = option(True, "bring every feature to mean 0 and deviation 1 on the training videos")
     strengths: list[float] = option(_STRENGTHS, "inverse L2 strengths C to choose from on the validation split")
+
+
+@dataclass(kw_only=True, slots=True)
+class ShortcutAuditConfig:
+    """Options of ``shortcut-audit``."""
+
+    perturbations: list[str] = option(
+        ["frozen", "shuffled", "reencoded", "cropped", "grey"],
+        "what is taken away, one at a time",
+        choices=("frozen", "shuffled", "reencoded", "cropped", "grey"),
+    )
+    crf: int = option(35, "reencoded: constant rate factor of H.264; higher is coarser", minimum=0, maximum=51)
+    border: float = option(
+        0.1, "cropped: part of height and width that is cut off each border", minimum=0.01, maximum=0.45
+    )
+    batches: int = option(0, "batches of held-out videos, as large as pretraining's; 0: all of them", minimum=0)

@@ -46,3 +46,9 @@ def vssl_protocols() -> Iterator[Spec]:
         summary="accuracy that the linear probe loses on clips shuffled, reversed and frozen in time",
         recipes={"tiny": {**_TINY, "clips": 1}},
     )
+    yield Spec(
+        name="shortcut-audit",
+        target="vssl_protocols.shortcut_audit:ShortcutAudit",
+        config="vssl_protocols.config:ShortcutAuditConfig",
+        summary="the task's own accuracy on clips frozen, shuffled, re-encoded, without borders and without colour",
+    )

@@ -1,7 +1,8 @@
 """``pace``: predict how fast a clip is played.
 
 Paper: J. Wang, J. Jiao, Y. Liu, "Self-supervised Video Representation Learning by Pace Prediction", ECCV 2020,
-arXiv 2008.05861. Official code: https://github.com/laura-wang/video-pace.
+arXiv 2008.05861. Official code: https://github.com/laura-wang/video-pace (commit cc1e561),
+``datasets/ucf101.py`` and ``train.py``.
 
 Implemented: every rate-th frame is read, the rate is drawn among 1..``rates``, and a linear classifier on the pooled
 features names it (section 3.2). Optionally the contrastive terms of section 3.3, which the official code does not hold:
@@ -31,12 +32,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, StepOutput, Video, View
+from vssl_core.contracts import Batch, Explanation, StepOutput, Video, View
 from vssl_core.data.plan import clip_frames, span
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ClipError
 from vssl_speed.placement import place
+from vssl_speed.wording import every_nth_frame
 
 __all__ = ["Pace", "PacePlanner", "attraction"]
 
@@ -177,3 +179,12 @@ class Pace(BaseTask):
             metrics["contrast"] = contrast.detach()
             loss = loss + self.contrast_weight * contrast
         return StepOutput(loss, metrics)
+
+    def explain(self, batch: Batch) -> Sequence[Explanation]:
+        """Name the rate of every clip."""
+        question = "Which frames of the video does this clip show?"
+        explained = []
+        for rates in batch.targets["rate"].tolist():
+            words = tuple(every_nth_frame(self._planner.stride * (rate + 1)) for rate in rates)
+            explained.append(Explanation(question, "; ".join(words), words))
+        return explained

@@ -1,7 +1,8 @@
 """``rtt``: recognise which temporal transformation a clip went through.
 
 Paper: S. Jenni, G. Meishvili, P. Favaro, "Video Representation Learning by Recognizing Temporal Transformations",
-ECCV 2020, arXiv 2007.10730. Official code: https://github.com/sjenni/temporal-ssl (TensorFlow 1).
+ECCV 2020, arXiv 2007.10730. Official code: https://github.com/sjenni/temporal-ssl (commit 1d89d28,
+TensorFlow 1), ``PreprocessorVideoSSL.py``.
 
 Implemented: a clip is played at one of several speeds, in random order, there and back (periodic) or at changing speed
 (warp), and a linear classifier on the pooled features names the transformation. The frame indices of each
@@ -37,12 +38,12 @@ import numpy as np
 import torch.nn.functional as F
 from torch import nn
 
-from vssl_core.contracts import Batch, StepOutput, Video, View
+from vssl_core.contracts import Batch, Explanation, StepOutput, Video, View
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ClipError
 from vssl_speed.placement import place
-from vssl_speed.transformations import Transformation, parse, set_speeds
+from vssl_speed.transformations import Transformation, describe, frames_needed, parse, speeds_that_fit
 
 __all__ = ["RecognizeTransformation", "RttPlanner"]
 
@@ -66,16 +67,19 @@ class RttPlanner:
         Raises:
             ClipError: the video is too short for every class (``short_video="error"``), or for two (``"fitting"``).
         """
+        needed = frames_needed(self.transforms, self.frames, self.stride)
         choices = [
             (label, speeds) for label, t in enumerate(self.transforms) if (speeds := self._speeds(t, video.n_frames))
         ]
-        if len(choices) < 2 or (self.short_video == "error" and self._needed() > video.n_frames):
+        if len(choices) < 2 or (self.short_video == "error" and needed > video.n_frames):
             raise ClipError(
-                f"rtt needs {self._needed()} frames (task.frames={self.frames}, task.stride={self.stride}), video "
+                f"rtt needs {needed} frames (task.frames={self.frames}, task.stride={self.stride}), video "
                 f"{video.video_id!r} has {video.n_frames}; lower task.frames, task.stride or the largest speed in "
                 "task.transforms" + ("" if self.short_video == "fitting" else ", or set task.short_video=fitting")
             )
-        widest = max(self._extent(self.transforms[label], max(speeds)) for label, speeds in choices)
+        widest = max(
+            self.transforms[label].largest_extent(self.frames, self.stride, max(speeds)) for label, speeds in choices
+        )
         label, speeds = choices[int(rng.integers(len(choices)))]
         transform = self.transforms[label]
         speed = max(speeds) if transform.kind == "warp" else speeds[int(rng.integers(len(speeds)))]
@@ -83,20 +87,8 @@ class RttPlanner:
         start = place(rng, video.n_frames, int(relative.max()) + 1, widest)
         return [View(relative + start, self.size, self.fit)], {"transformation": label}
 
-    def _extent(self, transform: Transformation, speed: int) -> int:
-        return transform.largest_extent(self.frames, self.stride, speed)
-
     def _speeds(self, transform: Transformation, n_frames: int) -> list[int]:
-        """Speeds at which a class can be shown in a video of ``n_frames``; empty: it does not fit."""
-        if transform.kind == "warp":
-            bound = transform.speed or max(set_speeds(self.transforms))
-            return [k for k in range(2, bound + 1) if self._extent(transform, k) <= n_frames]
-        wanted = [transform.speed] if transform.speed else set_speeds(self.transforms)
-        return [k for k in wanted if transform.can_play(self.stride, k) and self._extent(transform, k) <= n_frames]
-
-    def _needed(self) -> int:
-        """Frames of the shortest video that every class fits, at every speed."""
-        return max(self._extent(t, t.speed or max(set_speeds(self.transforms))) for t in self.transforms)
+        return speeds_that_fit(transform, self.transforms, self.frames, self.stride, n_frames)
 
 
 class RecognizeTransformation(BaseTask):
@@ -139,3 +131,9 @@ class RecognizeTransformation(BaseTask):
         target = batch.targets["transformation"]
         accuracy = (logits.argmax(dim=1) == target).float().mean()
         return StepOutput(F.cross_entropy(logits, target), {"accuracy": accuracy.detach()})
+
+    def explain(self, batch: Batch) -> Sequence[Explanation]:
+        """Name the transformation that each clip went through."""
+        names = [describe(transform) for transform in self._planner.transforms]
+        question = f"How is this clip played: {', '.join(name.removeprefix('played ') for name in names)}?"
+        return [Explanation(question, names[label]) for label in batch.targets["transformation"].tolist()]

@@ -1,4 +1,4 @@
-"""The temporal transformations of ``rtt``: their names, what they ask of a video, and the frames they read."""
+"""The temporal transformations of ``rtt`` and ``transrank``: names, what they ask of a video, the frames they read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ import numpy as np
 
 from vssl_core.errors import ConfigError, near_names
 
-__all__ = ["KINDS", "Transformation", "parse", "set_speeds"]
+__all__ = ["KINDS", "Transformation", "describe", "frames_needed", "parse", "set_speeds", "speeds_that_fit"]
 
 KINDS = ("speed", "random", "periodic", "warp", "palindrome", "reversed")
+
+#: what a reader sees of a clip, by kind
+_WORDS = {
+    "speed": "played",
+    "random": "played in random order",
+    "periodic": "played there and back",
+    "warp": "played at changing speed",
+    "palindrome": "played there and back by halves",
+    "reversed": "played backwards",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,40 @@ def _periodic(rng: np.random.Generator, frames: int, skip: int) -> np.ndarray:
 def set_speeds(transforms: Sequence[Transformation]) -> list[int]:
     """Return the speeds of a set, lowest first: those of its ``speed-K``, 1 where there is none."""
     return sorted({t.speed for t in transforms if t.kind == "speed"}) or [1]
+
+
+def speeds_that_fit(
+    transform: Transformation, transforms: Sequence[Transformation], frames: int, stride: int, n_frames: int
+) -> list[int]:
+    """Return the speeds at which a class can be shown in a video of ``n_frames``; empty: it does not fit.
+
+    Args:
+        transform: the class.
+        transforms: the set that it belongs to, whose speeds it takes where it names none.
+        frames: of a clip.
+        stride: distance between two frames at speed 1.
+        n_frames: of the video.
+    """
+    if transform.kind == "warp":
+        bound = transform.speed or max(set_speeds(transforms))
+        return [k for k in range(2, bound + 1) if transform.largest_extent(frames, stride, k) <= n_frames]
+    wanted = [transform.speed] if transform.speed else set_speeds(transforms)
+    fitting = [k for k in wanted if transform.largest_extent(frames, stride, k) <= n_frames]
+    return [k for k in fitting if transform.can_play(stride, k)]
+
+
+def frames_needed(transforms: Sequence[Transformation], frames: int, stride: int) -> int:
+    """Return the frames of the shortest video that every class fits, at every speed."""
+    fastest = max(set_speeds(transforms))
+    return max(t.largest_extent(frames, stride, t.speed or fastest) for t in transforms)
+
+
+def describe(transform: Transformation) -> str:
+    """Return what a reader sees: ``"played at speed x2"``, ``"played backwards"``."""
+    words = _WORDS[transform.kind]
+    if transform.kind == "speed":
+        return f"{words} at normal speed" if transform.speed == 1 else f"{words} at speed x{transform.speed}"
+    return f"{words} at speed x{transform.speed}" if transform.speed > 1 else words
 
 
 def parse(names: Sequence[str], frames: int, stride: int) -> tuple[Transformation, ...]:

@@ -1,13 +1,25 @@
-"""The head of ``clip-order`` against the formula and against numbers of the official ``VCOPN``."""
+"""``clip-order`` against the formula, the official head and the official numbering of orders.
+
+Official: xudejing/video-clip-order-prediction at 7a1710d. Numbers of the head are the output of ``VCOPN``
+(models/vcopn.py) for the weights and features below, tolerance 1e-4 (largest difference 3e-7). The numbering is what
+``order_class_index`` (train_vcop.py) returns for every order of three. Where clips lie is worked out by hand from
+``UCF101VCOPDataset`` (datasets/ucf101.py): each next clip starts ``clip_len + interval`` after the one before, and the
+tuple takes ``clip_len * tuple_len + interval * (tuple_len - 1)`` frames.
+"""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from support.tasks import TinyNet, make_batch, video
 from torch import Tensor
 
-from vssl_order.clip_order import OrderHead
+from vssl_order.clip_order import ClipOrder, OrderHead
+
+# order_class_index([first shown, second shown, third shown]), each by its place in time
+OFFICIAL_CLASSES = {(0, 1, 2): 0, (0, 2, 1): 1, (1, 0, 2): 2, (1, 2, 0): 3, (2, 0, 1): 4, (2, 1, 0): 5}
 
 
 def wave(*shape: int, pitch: float) -> Tensor:
@@ -71,3 +83,30 @@ def test_dropout_stands_before_the_last_layer() -> None:
     assert not torch.equal(head(features), head(features))
     head.eval()
     assert torch.equal(head(features), head(features))
+
+
+def test_orders_are_numbered_as_officially() -> None:
+    planner = ClipOrder(TinyNet()).planner()
+    seen = {}
+    for draw in range(60):
+        views, targets = planner(video(n_frames=64), np.random.default_rng(draw))
+        starts = [int(view.frames[0]) for view in views]
+        assert sorted(starts) == [0, 24, 48], "clips of 16 frames, 8 apart, in 64 frames: there is one place for them"
+        assert all(view.frames.tolist() == list(range(view.frames[0], view.frames[0] + 16)) for view in views)
+        seen[tuple(start // 24 for start in starts)] = targets["order"]
+    assert seen == OFFICIAL_CLASSES
+
+
+def test_loss_is_the_cross_entropy_of_the_order() -> None:
+    """Worked out by hand: equal logits cost log 6; a logit of log 5 above five zeros is right half the time."""
+    task = ClipOrder(TinyNet(), frames=4, gap=0, size=16, read_size=0, dropout=0.0)
+    batch = task.augment(make_batch(task, n=2))
+    with torch.no_grad():
+        task.head.order.weight.zero_()
+        task.head.order.bias.zero_()
+    torch.testing.assert_close(task(batch).loss, torch.tensor(math.log(6.0)), rtol=0, atol=1e-6)
+    with torch.no_grad():
+        task.head.order.bias[4] = math.log(5.0)
+    right = batch._replace(targets={"order": torch.full((2,), 4)})
+    torch.testing.assert_close(task(right).loss, torch.tensor(math.log(2.0)), rtol=0, atol=1e-6)
+    assert float(task(right).metrics["accuracy"]) == 1.0

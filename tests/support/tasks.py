@@ -49,10 +49,21 @@ def registry() -> Registry:
     import vssl_contrast.plugin
     import vssl_heads.plugin
     import vssl_masked.plugin
+    import vssl_motion.plugin
     import vssl_order.plugin
+    import vssl_spatial.plugin
     import vssl_speed.plugin
 
-    offered = (vssl_baselines, vssl_contrast, vssl_heads, vssl_masked, vssl_order, vssl_speed)
+    offered = (
+        vssl_baselines,
+        vssl_contrast,
+        vssl_heads,
+        vssl_masked,
+        vssl_motion,
+        vssl_order,
+        vssl_spatial,
+        vssl_speed,
+    )
     return Registry.discover(plugins={m.__name__: m.plugin for m in offered}, entry_points=False)
 
 

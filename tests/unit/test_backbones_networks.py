@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vssl_backbones.r2plus1d import R2Plus1D
-from vssl_backbones.r3d import R3D18
+from vssl_backbones.video_resnets import R3D18
 from vssl_backbones.vit import VideoViT, sincos_positions
 from vssl_core.errors import ConfigError
 

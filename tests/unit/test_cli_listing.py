@@ -81,7 +81,11 @@ def test_list_shows_name_version_plugin_and_summary(run: Any) -> None:
     result = run("list", "tasks")
     assert result.exit_code == 0
     line = next(line for line in result.stdout.splitlines() if line.startswith("rtt "))
-    assert line.split()[1:4] == ["1", "@tiny", "vssl-speed"]
+    assert line.split()[1:5] == ["1", "@tiny", "2007.10730", "vssl-speed"]
+    masked = next(line for line in result.stdout.splitlines() if line.startswith("videomae"))
+    assert masked.split()[1:6] == ["1", "@tiny", "masking", "2203.12602", "vssl-masked"]
+    trackers = run("list", "trackers").stdout.splitlines()
+    assert not {"needs", "gives"} & set(trackers[0].split()), "no empty columns"
     assert "needs labels" in next(line for line in result.stdout.splitlines() if line.startswith("supervised"))
     assert "broken plugin: 'broken-one'" in result.stderr
     assert "broken-one" not in result.stdout
@@ -142,7 +146,7 @@ def test_plugins(run: Any) -> None:
     assert "did you mean 'vssl_tasks'" in result.stdout
     assert "the verb 'list' of plugin 'verbs' given in memory is hidden" in result.stdout
     told = {info["name"]: info for info in json.loads(run("plugins", "--json").stdout)}
-    assert (told["broken-one"]["status"], told["vssl-speed"]["counts"]["tasks"]) == ("broken", 2)
+    assert (told["broken-one"]["status"], told["vssl-speed"]["counts"]["tasks"]) == ("broken", 7)
 
 
 def test_help_lists_the_verbs_of_plugins_without_importing_them(run: Any) -> None:

@@ -71,18 +71,33 @@ def _entries(registry: Registry, kind: str) -> list[Entry]:
     return [*registry.entries(kind), *families]
 
 
+#: columns that are left out where no component of a kind has anything in them
+_OPTIONAL = ("recipes", "needs", "gives", "paper")
+
+
 def _table(kind: str, entries: Sequence[Entry], title: str) -> Any:
     rows = []
     for entry in entries:
         spec = entry.spec
         name = f"{spec.name.partition(':')[2]}/NAME" if entry.kind == "resolvers" and kind != "resolvers" else spec.name
-        recipes = " ".join(f"@{recipe}" for recipe in spec.recipes)
-        notes = f" [{', '.join(flags(entry))}]" if flags(entry) else ""
-        rows.append([name, str(spec.version), recipes, entry.plugin, spec.summary + notes])
-    return simple_table(["name", "v", "recipes", "plugin", "summary"], rows, title=title, whole=("v", "plugin"))
+        notes = f" [{', '.join(remarkable(entry))}]" if remarkable(entry) else ""
+        cells = {
+            "name": name,
+            "v": str(spec.version),
+            "recipes": " ".join(f"@{recipe}" for recipe in spec.recipes),
+            "needs": "+".join(sorted(spec.requires)),
+            "gives": "+".join(sorted(spec.provides)),
+            "paper": spec.paper,
+            "plugin": entry.plugin,
+            "summary": spec.summary + notes,
+        }
+        rows.append(cells)
+    columns = [name for name in rows[0] if name not in _OPTIONAL or any(row[name] for row in rows)]
+    whole = ("v", "needs", "plugin")
+    return simple_table(columns, [[row[name] for name in columns] for row in rows], title=title, whole=whole)
 
 
-def flags(entry: Entry) -> list[str]:
+def remarkable(entry: Entry) -> list[str]:
     """Return what is out of the ordinary about a component, in words."""
     spec = entry.spec
     found = []
@@ -92,6 +107,13 @@ def flags(entry: Entry) -> list[str]:
         found.append("trains nothing")
     if not spec.uses_backbone:
         found.append("own encoder")
+    return found
+
+
+def flags(entry: Entry) -> list[str]:
+    """Return ``remarkable``, and what a component asks of a backbone or offers as one."""
+    spec = entry.spec
+    found = remarkable(entry)
     if spec.requires:
         found.append("needs " + "+".join(sorted(spec.requires)))
     if spec.provides:

@@ -28,13 +28,16 @@ def option(
     maximum: float | None = None,
     choices: Sequence[Any] | None = None,
     component: str = "",
+    components: str = "",
 ) -> Any:
     """A documented field of a config dataclass; ``compose`` enforces the bounds and choices.
 
     A list or dict default is copied for every instance. ``component`` names the kind of a field that holds another
     component (``"tasks"``, ``"heads"``): what that one resolves to decides the ``run_id`` too, however it is spelt.
+    ``components`` does so for a field that holds a weighted sum of them (``vssl_core.weighted``).
     """
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices, "component": component}
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
+    metadata |= {"component": component, "components": components}
     if isinstance(default, (list, dict)):
         kind = type(default)
         return dataclasses.field(default_factory=lambda: kind(default), metadata=metadata)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from vssl_core.contracts.video import Targets
+from vssl_core.contracts.models import PretextTask
+from vssl_core.contracts.video import Batch, Targets
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ClipRecipe", "Evaluation", "FeatureSet", "FitResult", "Metric", "TransferContext", "TransferProtocol"]
+__all__ = [
+    "ClipRecipe",
+    "Evaluation",
+    "FeatureSet",
+    "FitResult",
+    "Metric",
+    "TrainedPretext",
+    "TransferContext",
+    "TransferProtocol",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +70,8 @@ class Metric:
     Attributes:
         name: such as ``"top1"`` or ``"recall@5"``.
         value: fraction in [0, 1] unless ``unit`` says otherwise.
-        n: test videos counted, the unreadable ones as wrong.
+        n: test videos counted, the unreadable ones as wrong; of metrics called ``heldout_...``, samples of the videos
+            that pretraining held out.
         chance: what guessing gives, where that is known.
         primary: the one number of this protocol that a board shows.
     """
@@ -87,6 +98,25 @@ class FitResult(NamedTuple):
     clips: int
     loss: float
     val_accuracy: float
+
+
+class TrainedPretext(Protocol):
+    """The whole trained task, for audits of it: head, teachers and all, in eval mode on the device.
+
+    Attributes:
+        name: the task as users write it.
+        task: it; an audit leaves it as it was.
+    """
+
+    name: str
+    task: PretextTask
+
+    def heldout(self, n_batches: int = 0) -> Iterator[Batch]:
+        """Yield raw batches of the videos that pretraining held out, the same at every call, each video at most once.
+
+        On the device, before ``task.augment``; at most ``n_batches`` of them, 0: all.
+        """
+        ...
 
 
 class TransferContext(Protocol):
@@ -122,6 +152,14 @@ class TransferContext(Protocol):
 
     def fit(self, module: Any, *, steps: int, batch_size: int, optim: Mapping[str, Any]) -> FitResult:
         """Train a task-like module on the labelled ``fit`` videos with the engine's own loop."""
+        ...
+
+    def pretext(self) -> TrainedPretext:
+        """The trained pretext task, for protocols that audit it rather than its encoder.
+
+        Raises:
+            ConfigError: the run trained nothing.
+        """
         ...
 
 

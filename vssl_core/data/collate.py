@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from vssl_core.contracts import Batch, Planner, Reader, Video
+from vssl_core.data.flow import with_flow
+from vssl_core.data.flow_cache import FlowCache, default_cache
 from vssl_core.data.plan import sample_rng, sample_seed
 from vssl_core.data.watch import Heartbeats
 from vssl_core.data.yuv import YuvBatch, YuvClip
@@ -58,6 +60,8 @@ class Sampler:
         self.barred: dict[int, str] = {}
         #: where workers say what they are at; ``None``: nobody watches
         self.beats: Heartbeats | None = None
+        #: where flow is kept, opened when a view first asks for it
+        self._flows: FlowCache | None = None
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -105,7 +109,11 @@ class Sampler:
         views, targets = self.planner(video, sample_rng(key.seed, key.epoch, video.index))
         if self.labels is not None:
             targets = {**targets, "label": int(self.labels[key.row])}
-        return _Sample(video, self.reader(video, views), targets, sample_seed(key.seed, key.epoch, video.index))
+        clips = list(self.reader(video, views))
+        if any(view.flow is not None for view in views):
+            self._flows = self._flows or default_cache()
+            clips = with_flow(video, views, clips, reader=self.reader, cache=self._flows)
+        return _Sample(video, clips, targets, sample_seed(key.seed, key.epoch, video.index))
 
 
 def collate(samples: Sequence[_Sample]) -> Batch:

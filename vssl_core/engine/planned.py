@@ -40,7 +40,7 @@ def check_pair(task: Resolved, backbone: Resolved | None) -> str | None:
     """Say why a task and a backbone cannot go together, or return None where they can."""
     if backbone is None:
         return None
-    missing = sorted(task.spec.requires - backbone.spec.provides)
+    missing = sorted(task.requires - backbone.spec.provides)
     if missing:
         offers = ", ".join(sorted(backbone.spec.provides)) or "nothing special"
         return (

@@ -16,6 +16,7 @@ from vssl_core.config.compose import save_yaml, to_plain
 from vssl_core.config.schema import PretrainConfig
 from vssl_core.contracts import RunInfo
 from vssl_core.data.splits import fit_val
+from vssl_core.engine.checkpoint import save_weights
 from vssl_core.engine.encoders import encoder_description, export_encoder
 from vssl_core.engine.loop import Progress, TrainCost, TrainOptions, to_device, train
 from vssl_core.engine.measure import count_parameters, flops_per_clip
@@ -230,6 +231,9 @@ def run_pretrain(
         }
         sha = export_encoder(folder, encoder, planned.task, planned.backbone)
         record["encoder"]["weights_sha"] = sha
+        if planned.task.spec.trains:
+            description = {"format": 1, "run_id": planned.run_id, "task": planned.task.reference}
+            save_weights(folder.task, folder.task_info, task, description)
         record["status"] = "done"
     except Exception as error:
         record["error"] = error_record(error)

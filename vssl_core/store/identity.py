@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vssl_core.config.schema import OptimConfig, PretrainConfig, TransferConfig
 from vssl_core.data.fit import DECODING
+from vssl_core.weighted import parse_weighted
 
 if TYPE_CHECKING:
     from vssl_core.components import Resolved
@@ -31,9 +32,12 @@ def component_identity(resolved: Resolved) -> dict[str, Any]:
     """Return name, version and complete options: the recipe's name is left out, its options are in.
 
     Components inside it (the task of a placebo, the head of a classifier) stand under ``inner`` as what they resolve
-    to, so that a new version of one of them is a new run, and another spelling is not.
+    to, so that a new version of one of them is a new run, and another spelling is not. Of a weighted sum the weights
+    are left among the options.
     """
     options = {name: value for name, value in resolved.options.items() if name not in resolved.inner}
+    for name in {key.partition(".")[0] for key in resolved.inner if "." in key}:
+        options[name] = {part.name: part.weight for part in parse_weighted(options[name], where=name)}
     identity: dict[str, Any] = {"name": resolved.name, "version": resolved.version, "options": options}
     if resolved.inner:
         identity["inner"] = {name: component_identity(inner) for name, inner in resolved.inner.items()}

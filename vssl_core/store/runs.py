@@ -129,6 +129,16 @@ class RunFolder:
         """Which encoder the weights are of."""
         return self.path / "encoder.json"
 
+    @property
+    def task(self) -> Path:
+        """State of the whole trained task, its head and teachers too: audits need it; ``task.json`` beside it."""
+        return self.path / "task.safetensors"
+
+    @property
+    def task_info(self) -> Path:
+        """What the task's state is of."""
+        return self.path / "task.json"
+
     def read_record(self) -> Mapping[str, Any] | None:
         """Return the record, or None where there is none yet."""
         return read_json(self.record) if self.record.exists() else None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vssl_core.testing.datasets import check_dataset
     from vssl_core.testing.expect import ConformanceError
     from vssl_core.testing.fakes import FakeBackbone, FakeDataset, FakeReader, fake_batch, fake_videos
+    from vssl_core.testing.flows import check_flow
     from vssl_core.testing.protocols import check_protocol
     from vssl_core.testing.registries import isolated_registry
     from vssl_core.testing.services import check_launcher, check_tracker
@@ -40,6 +41,7 @@ __all__ = [
     "check_component",
     "check_dataset",
     "check_encoder",
+    "check_flow",
     "check_head",
     "check_launcher",
     "check_light_imports",
@@ -61,6 +63,7 @@ _HOMES = {
     "check_component": "components",
     "check_dataset": "datasets",
     "check_encoder": "backbones",
+    "check_flow": "flows",
     "check_head": "backbones",
     "check_launcher": "services",
     "check_light_imports": "components",

@@ -37,9 +37,17 @@ def fake_videos(n: int = 8, frames: int = 96, size: tuple[int, int] = (48, 64)) 
             fps=_FPS,
             duration_s=frames / _FPS,
             size=size,
+            motion=_motion(frames, index),
         )
         for index in range(n)
     ]
+
+
+def _motion(frames: int, index: int) -> np.ndarray:
+    """Return float32 ``[frames]`` in [0, 1]: something always moves, here more and there less; the first entry is 0."""
+    curve = 0.05 + 0.04 * np.sin(0.3 * np.arange(frames) + index)
+    curve[0] = 0.0
+    return curve.astype(np.float32)
 
 
 class FakeReader:

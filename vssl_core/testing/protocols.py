@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 
 from vssl_core.config.schema import LoaderConfig
-from vssl_core.contracts import Metric
+from vssl_core.contracts import Batch, Metric, StepOutput, Video, View
+from vssl_core.engine.task import BaseTask
 from vssl_core.plugins import Entry, Registry
 from vssl_core.testing.components import check_component, pick
 from vssl_core.testing.expect import Expect
-from vssl_core.testing.fakes import FakeBackbone, FakeDataset
+from vssl_core.testing.fakes import FakeBackbone, FakeDataset, fake_batch
 
 __all__ = ["check_protocol"]
 
@@ -27,8 +29,9 @@ def check_protocol(component: Entry | str | Mapping[str, Any], registry: Registr
     """Check a protocol on fake videos whose classes an untrained network tells apart.
 
     It returns metrics of different names, one of them primary, with finite values; fractions lie in [0, 1]. The primary
-    metric, and every fraction that is not named ``val_...``, counts all test videos, unreadable ones too. One seed
-    gives the same values. The test split is read by ``evaluate_once`` alone, and the encoder is left as it was.
+    metric, and every fraction that is not named ``val_...``, counts all test videos, unreadable ones too; what is named
+    ``heldout_...`` counts held-out samples of the pretext task, a fake one here. One seed gives the same values. The
+    test split is read by ``evaluate_once`` alone, and the encoder is left as it was.
 
     Args:
         component: an ``Entry`` (taken with its recipe ``tiny`` where it has one), or what configurations say.
@@ -75,10 +78,53 @@ def _run(protocol: Any, encoder: FakeBackbone, label: str) -> Sequence[Metric]:
             loader=LoaderConfig(workers=0, cache="never", max_bad=0.5),
             work_dir=Path(folder) / "work",
             store=FeatureStore(Path(folder) / "features"),
+            open_pretext=lambda: cast(Any, _FakePretext(encoder)),
         )
         context.work_dir.mkdir()
         metrics: Sequence[Metric] = protocol.run(context)
         return metrics
+
+
+class _FakePretext:
+    """A trained task that asks whether a clip is shown backward, with held-out fake videos."""
+
+    name = "fake"
+    clips = frames_decoded = 0
+    cache_s = 0.0
+
+    def __init__(self, encoder: FakeBackbone) -> None:
+        self.task: Any = _Backward(encoder).eval()
+
+    def heldout(self, n_batches: int = 0) -> Iterator[Batch]:
+        for seed in range(n_batches or 2):
+            yield fake_batch(self.task, 6, seed=seed)
+
+    def unreadable(self) -> list[dict[str, str]]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+class _Backward(BaseTask):
+    chance = 0.5
+
+    def planner(self) -> Any:
+        return _plan_backward
+
+    def augment(self, batch: Batch) -> Batch:
+        return batch._replace(views=(batch.views[0].permute(0, 4, 1, 2, 3).float() / 255,))
+
+    def forward(self, batch: Batch) -> StepOutput:
+        pooled = self.backbone(batch.views[0]).pooled
+        right = (pooled[:, 0] > pooled[:, 1]) == batch.targets["backward"].bool()
+        return StepOutput(pooled.square().mean(), {"accuracy": right.float().mean().detach()})
+
+
+def _plan_backward(video: Video, rng: np.random.Generator) -> tuple[Sequence[View], Mapping[str, Any]]:
+    start, backward = int(rng.integers(video.n_frames - 8)), int(rng.integers(2))
+    frames = np.arange(start, start + 8, dtype=np.int64)
+    return [View(frames[::-1].copy() if backward else frames, (32, 32))], {"backward": backward}
 
 
 def _check_metric(metric: Any, expect: Expect) -> None:
@@ -89,6 +135,7 @@ def _check_metric(metric: Any, expect: Expect) -> None:
     expect(metric.chance is None or metric.chance >= 0, f"'{metric.name}' has chance {metric.chance}")
     expect(metric.n > 0, f"'{metric.name}' counts {metric.n} videos")
     of_test = metric.primary or (metric.unit in _FRACTIONS and not metric.name.startswith("val_"))
+    of_test = of_test and not metric.name.startswith("heldout_")
     expect(
         not of_test or metric.n == _N_TEST,
         f"'{metric.name}' counts {metric.n} of {_N_TEST} test videos, {_UNREADABLE} of which are unreadable; "

@@ -14,15 +14,17 @@ from torch import nn
 
 from vssl_core.config.schema import LoaderConfig
 from vssl_core.contracts import ClipRecipe, Dataset, Evaluation, FeatureSet, FitResult, Reader, Targets, Video
+from vssl_core.contracts.transfer import TrainedPretext
 from vssl_core.data.cache import CachedReader, Picture
 from vssl_core.data.quarantine import Quarantine
 from vssl_core.data.splits import fit_val
 from vssl_core.engine.loop import Progress
 from vssl_core.engine.source import cached_reader
-from vssl_core.errors import DataError, PluginError
+from vssl_core.errors import ConfigError, DataError, PluginError
 from vssl_core.transfer.extract import Extraction, effective_recipe, extract, settle_batch_norm
 from vssl_core.transfer.features import FeatureStore
 from vssl_core.transfer.fit import fit_module
+from vssl_core.transfer.pretext import PretextSource
 
 __all__ = ["Context", "TransferCost"]
 
@@ -59,6 +61,7 @@ class Context:
         work_dir: folder for whatever the protocol writes.
         store: where features are kept.
         source: run_id of the pretraining that the encoder is from; features are kept under it.
+        open_pretext: opens the whole trained task; None: there is none.
         progress: called as ``progress(phase, done, total, metrics)``.
 
     Attributes:
@@ -84,6 +87,7 @@ class Context:
         work_dir: Path,
         store: FeatureStore,
         source: str = "",
+        open_pretext: Callable[[], PretextSource] | None = None,
         progress: Progress | None = None,
     ) -> None:
         if "test" not in dataset.splits():
@@ -100,6 +104,8 @@ class Context:
         self.recipes: list[dict[str, Any]] = []
         self._dataset = dataset
         self._source = source
+        self._open_pretext = open_pretext
+        self._pretext: PretextSource | None = None
         self._batch_size, self._loader, self._store, self._progress = batch_size, loader, store, progress
         self._videos = {**fit_val(dataset), "test": list(dataset.videos("test"))}
         self._labels = _labels_by_index(dataset, label)
@@ -181,6 +187,29 @@ class Context:
         for split, reasons in bad.items():
             self._note(split, reasons)
         return result
+
+    def pretext(self) -> TrainedPretext:
+        """Return the whole trained task with the videos that its pretraining held out; opened once.
+
+        Raises:
+            ConfigError: the run trained nothing.
+            CheckpointError: the run's folder no longer holds the trained task, or not this one.
+        """
+        if self._pretext is None:
+            if self._open_pretext is None:
+                raise ConfigError("there is no trained pretext task to audit; give a run that trained one")
+            self._pretext = self._open_pretext()
+        return self._pretext
+
+    def close(self) -> None:
+        """End the loader workers of the pretext task, and count and name what was read for it."""
+        if self._pretext is not None:
+            self._pretext.close()
+            self.cost.clips += self._pretext.clips
+            self.cost.frames_decoded += self._pretext.frames_decoded
+            self.cost.cache_s += self._pretext.cache_s
+            self.unreadable.extend(self._pretext.unreadable())
+            self._pretext = None
 
     # ------------------------------------------------------------------------------------------------------ test
 

@@ -27,6 +27,7 @@ from vssl_core.store.tracking import Trackers
 from vssl_core.transfer.context import Context
 from vssl_core.transfer.features import FeatureStore
 from vssl_core.transfer.planned import PlannedTransfer, plan_transfer
+from vssl_core.transfer.pretext import open_pretext
 
 __all__ = ["run_transfer"]
 
@@ -117,6 +118,9 @@ def _measure(
         work_dir=planned.folder.path / "work",
         store=FeatureStore(planned.source.path / "features"),
         source=planned.pretrain["run_id"],
+        open_pretext=lambda: open_pretext(
+            planned.source, planned.pretrain, registry, device=device, loader=config.loader, progress=progress
+        ),
         progress=progress,
     )
     classes = context.targets("train").classes
@@ -129,6 +133,7 @@ def _measure(
     try:
         record["metrics"] = _checked(protocol.run(context), planned.protocol.name)
     finally:
+        context.close()
         record["unreadable"] = context.unreadable
         record["recipes"] = context.recipes
         record["cost"] |= asdict(context.cost)

@@ -1,0 +1,1 @@
+"""Pretext tasks that ask what moves in a clip, and where to."""
