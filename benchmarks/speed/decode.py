@@ -7,8 +7,9 @@ Files are made by fixed commands (``clips.py``). Clips of 16 frames, every fourt
 contestants in turns, on one thread, each time from opening the file to uint8 RGB in memory:
 
 - **full**: at the file's size. Ours must equal the frames of decoding the whole file, bit for bit.
-- **small**: at a short side of 112 pixels; peers take the fastest of their own ways that comes as near as 35 dB (PSNR)
-  to means over areas. Each library seeks as it did fastest at full size.
+- **small**: at a short side of 112 pixels; peers take the fastest of their ways that comes as near as 35 dB (PSNR) to
+  means over areas. Each library seeks as it did fastest at full size. **small_own** leaves out torchcodec's frames
+  resized by a second library (torchvision): each decodes and resizes by itself.
 - **prepared**: from the all-intra copy that ``vssl data prepare --codec mjpeg`` makes, short side 128, at its size;
   against torchcodec on the original at full size, which is what training without a copy would read, and on the copy.
 
@@ -38,7 +39,7 @@ import click
 import numpy as np
 from clips import RECIPES, default_source, make_clips
 from decode_report import show
-from peers import MODES, RESIZES, File, Reader, left_out, make_reader, versions
+from peers import BORROWED_RESIZE, MODES, RESIZES, File, Reader, left_out, make_reader, versions
 from reference import Reference, area_resize, decode_whole, max_difference, psnr, wrong_frames
 from timing import STATISTICS, Times, cpu_model, geometric_mean, take_turns
 
@@ -48,6 +49,14 @@ from vssl_core.data.probe import probe
 
 OURS = "vssl"
 RACES = ("full", "small", "prepared")
+#: (race, what a ratio to the fastest of some peers is called)
+GROUPS = (
+    ("full", "full"),
+    ("small", "small"),
+    ("small", "small_own"),
+    ("prepared", "prepared"),
+    ("prepared", "prepared_copy"),
+)
 SMALL_SIDE, PREPARED_SIDE = 112, 128
 ENOUGH_DB = 35.0
 # Above this the median says more about the neighbours than about the contestants.
@@ -185,7 +194,11 @@ class Contest:
             return _judge_size(got, expected)
 
         peers = [name for name in readers if name != OURS]
-        return {"size": list(size), **Race(readers, judge, {"small": peers}).run(self._clips, self._setup)}
+        own = [name for name in peers if not name.endswith(f", {BORROWED_RESIZE}")]
+        return {
+            "size": list(size),
+            **Race(readers, judge, {"small": peers, "small_own": own}).run(self._clips, self._setup),
+        }
 
     def _prepared(self) -> dict[str, Any]:
         readers = {OURS: make_reader(OURS, self._copy)}
@@ -266,7 +279,7 @@ def measure(setup: Setup, clips: Mapping[str, Path], copies: Mapping[str, File])
     races = [file[race] for file in files.values() for race in RACES]
     spread = max(race["spread"] for race in races)
     all_ratios: dict[str, dict[str, float]] = {}
-    for race, group in (("full", "full"), ("small", "small"), ("prepared", "prepared"), ("prepared", "prepared_copy")):
+    for race, group in GROUPS:
         all_ratios[group] = {
             by: geometric_mean(file[race]["ratios"][group][by] for file in files.values()) for by in STATISTICS
         }

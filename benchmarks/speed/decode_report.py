@@ -20,6 +20,7 @@ _TITLES = {
 _SUMMARY = {
     "full": "full size, against the fastest peer",
     "small": "short side 112, against the fastest peer",
+    "small_own": "short side 112, against the fastest that resizes by itself",
     "prepared": "prepared copy, against the original",
     "prepared_copy": "prepared copy, against the same copy",
 }

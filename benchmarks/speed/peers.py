@@ -22,7 +22,7 @@ from vssl_core.contracts import View
 from vssl_core.data.probe import FrameTable
 from vssl_core.data.reader import read_views
 
-__all__ = ["INSTALL", "MODES", "RESIZES", "File", "Reader", "left_out", "make_reader", "versions"]
+__all__ = ["BORROWED_RESIZE", "INSTALL", "MODES", "RESIZES", "File", "Reader", "left_out", "make_reader", "versions"]
 
 Reader = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
@@ -36,10 +36,12 @@ MODES: dict[str, tuple[str, ...]] = {
     "decord": ("seek",),
     "OpenCV": ("seek", "forward"),
 }
+#: the way that is not the library's own: torchvision's resize of frames at full size
+BORROWED_RESIZE = "torchvision"
 #: of each library the ways of coming to a size
 RESIZES: dict[str, tuple[str, ...]] = {
     "PyAV": ("bilinear", "area"),
-    "torchcodec": ("decoder", "torchvision"),
+    "torchcodec": ("decoder", BORROWED_RESIZE),
     "decord": ("decoder",),
     "OpenCV": ("area",),
 }
@@ -149,7 +151,7 @@ def _torchcodec(file: File, mode: str, size: Size | None, resize: str) -> Reader
         options["transforms"] = [importlib.import_module("torchcodec.transforms").Resize(size)]
     path, dimension_order = str(file.path), "NHWC"
     shrink: Any = None
-    if size is not None and resize == "torchvision":
+    if size is not None and resize == BORROWED_RESIZE:
         # torchvision resizes with the channels in front.
         dimension_order = "NCHW"
         shrink = importlib.import_module("torchvision.transforms.v2.functional").resize
