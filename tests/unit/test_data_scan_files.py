@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.damage import (
     overwrite_packets,
     packet_places,
@@ -76,6 +77,31 @@ def test_a_truncated_file_is_named_as_damaged(part: float, folder: Path) -> None
     row = build_set(folder, ["a.mp4"])["a.mp4"]
     assert (row.n_frames, row.reason) == (20 + int(part), "")
     assert row.damage
+
+
+@pytest.mark.parametrize("part", [0.5, 1.0], ids=["within a frame", "between two"])
+@pytest.mark.parametrize("ending", ["mkv", "webm", "avi"])
+def test_a_truncated_file_whose_header_counts_bytes_is_named_too(ending: str, part: float, folder: Path) -> None:
+    """These demuxers take wherever a file ends for its end."""
+    codec = {"mkv": "libx264", "webm": "libvpx", "avi": "mpeg4"}[ending]
+    path = write_video(folder / "set" / f"a.{ending}", pictures(30), codec=codec, options={"bf": "0"})
+    assert build_set(folder, [path.name])[path.name].damage == "", "a whole one"
+    whole = path.stat().st_size
+    pos, size = packet_places(path)[20]
+    kept = path.read_bytes()[: pos + int(size * part)]
+    path.write_bytes(kept)
+    row = build_set(folder, [path.name])[path.name]
+    assert (row.reason, row.n_frames) in (("", 20), ("", 21))
+    # Some demuxers notice half a packet by themselves.
+    noticed = part < 1 and row.damage == f"the file is damaged behind frame {row.n_frames - 1} (it ends within a frame)"
+    assert noticed or row.damage == f"the file holds {len(kept)} of the {whole} bytes that its header promises"
+
+
+def test_a_file_that_promises_no_size_is_not_damaged(folder: Path) -> None:
+    """As live recordings are written: nothing could be put into the header afterwards."""
+    path = write_video(folder / "set" / "a.mkv", pictures(8), container_options={"live": "1"})
+    assert b"\x18\x53\x80\x67\x01" + b"\xff" * 7 in path.read_bytes()[:200]
+    assert build_set(folder, ["a.mkv"])["a.mkv"].damage == ""
 
 
 @pytest.mark.parametrize("check", ["packets", "decode"])
@@ -229,8 +255,35 @@ def test_folders_of_pictures(folder: Path, examined: Any) -> None:
         reader(indexed_video(folder, index, "a"), [View(wanted, (8, 8))])
     (folder / "set" / "a" / "img_12.png").unlink()
     (folder / "set" / "a" / "img_2.png").write_bytes(b"no picture")
+    os.utime(folder / "set" / "a" / "img_2.png", ns=(row.mtime_ns, row.mtime_ns))
     with pytest.raises(ClipError, match=r"^a: 1 of 3 frames cannot be read; frame 2: not a readable picture"):
         reader(indexed_video(folder, index, "a"), [View(wanted, (8, 8))])
+
+
+def test_a_picture_that_is_written_over(folder: Path, examined: Any) -> None:
+    """The folder's own time does not tell of it."""
+    frames = pictures(4)
+    write_frames_folder(folder / "set" / "a", frames)
+    index = build_set(folder, ["a"])
+    examined()
+    kept = (folder / "set" / "a").stat()
+    Image.fromarray(255 - frames[2]).save(folder / "set" / "a" / "img_2.png")
+    later = index["a"].mtime_ns + 10**9
+    os.utime(folder / "set" / "a" / "img_2.png", ns=(later, later))
+    assert (folder / "set" / "a").stat().st_mtime_ns == kept.st_mtime_ns
+    reader, video = FileReader(index), indexed_video(folder, index, "a")
+    untouched = reader(video, [View(np.array([0, 1]), (48, 64))])[0]
+    np.testing.assert_array_equal(untouched, frames[:2])
+    with pytest.raises(ClipError, match=r"^a/img_2\.png: changed since it was indexed"):
+        reader(video, [View(np.array([1, 2]), (48, 64))])
+    untimed = FileReader(index, check_time=False)(video, [View(np.array([2]), (48, 64))])[0]
+    np.testing.assert_array_equal(untimed[0], 255 - frames[2])
+    again = build_set(folder, ["a"])
+    assert examined() == ["a"]
+    assert again["a"].content_hash != index["a"].content_hash
+    np.testing.assert_array_equal(
+        FileReader(again)(indexed_video(folder, again, "a"), [View(np.array([2]), (48, 64))])[0][0], 255 - frames[2]
+    )
 
 
 def test_a_rate_of_pictures_that_is_given_anew_counts(folder: Path) -> None:

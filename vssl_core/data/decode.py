@@ -71,14 +71,16 @@ def _stretches(table: FrameTable, wanted: np.ndarray) -> list[tuple[int, np.ndar
     Frames before the first key frame have key number -1. Neighbouring groups of pictures are taken together where
     decoding what lies between is cheaper than seeking.
     """
+    if _intra(table):
+        apart = np.concatenate([[True], np.diff(wanted) > _READ_RATHER_THAN_SEEK])
+        return list(zip(wanted[apart].tolist(), np.split(wanted, np.flatnonzero(apart)[1:]), strict=True))
     key_of = np.searchsorted(table.key_pts, table.pts[wanted], side="right") - 1
-    near = _READ_RATHER_THAN_SEEK if _intra(table) else _DECODE_RATHER_THAN_SEEK
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(key_of)) + 1])
     keys = key_of[firsts]
     begins = np.zeros(len(keys), dtype=np.int64)
     begins[keys >= 0] = np.searchsorted(table.pts, table.key_pts[keys[keys >= 0]])
     # Whole stretches begin where too much lies between the frame before and the next group's key frame.
-    apart = np.concatenate([[True], begins[1:] - wanted[firsts[1:] - 1] > near])
+    apart = np.concatenate([[True], begins[1:] - wanted[firsts[1:] - 1] > _DECODE_RATHER_THAN_SEEK])
     groups = np.split(wanted, firsts[apart][1:])
     stretches = list(zip(keys[apart].tolist(), groups, strict=True))
     return stretches

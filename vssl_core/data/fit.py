@@ -51,6 +51,8 @@ class FrameFitter:
         self._area = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         # Exact rounding would take swscale's slow way from YUV to RGB, eight times the cost.
         self._plain = Interpolation.BILINEAR
+        #: what this file's frames were brought to, and by which scaler
+        self._scalers: dict[tuple[Any, ...], VideoReformatter] = {}
 
     def into(self, frame: VideoFrame, out: np.ndarray) -> None:
         """Write ``frame`` into ``out``, uint8 ``[H, W, 3]``, RGB."""
@@ -96,7 +98,16 @@ class FrameFitter:
         if name == frame.format.name and (height, width) == (frame.height, frame.width):
             return frame
         how = self._area if height * width < frame.height * frame.width else self._plain
-        return _reformatted(frame, height, width, name, how)
+        return self._reformatted(frame, height, width, name, how)
+
+    def _reformatted(self, frame: VideoFrame, height: int, width: int, name: str, how: Any) -> VideoFrame:
+        """Return a frame at a size and in a format, by a scaler that is kept."""
+        format_ = frame.format.name
+        key = (format_, frame.height, frame.width, frame.colorspace, frame.color_range, height, width, name)
+        scaler = self._scalers.get(key)
+        if scaler is None:
+            scaler = self._scalers[key] = _kept_scaler((*key, how))
+        return scaler.reformat(frame, width, height, name, interpolation=how, threads=1)
 
     def _upright(self, pixels: np.ndarray) -> np.ndarray:
         if self._table.mirrored:
@@ -113,9 +124,9 @@ class FrameFitter:
         if height * width < frame.height * frame.width:
             how = self._area
             if frame.format.name in _PLANAR:
-                frame = _reformatted(frame, height, width, frame.format.name, how)
+                frame = self._reformatted(frame, height, width, frame.format.name, how)
                 how = self._plain
-        return _reformatted(frame, height, width, "rgb24", how)
+        return self._reformatted(frame, height, width, "rgb24", how)
 
     def _scaled(self, frame: VideoFrame) -> tuple[int, int]:
         """Return height and width of the whole upright frame after scaling."""
@@ -146,13 +157,12 @@ _scalers = _Scalers()
 _MOST_SCALERS = 16
 
 
-def _reformatted(frame: VideoFrame, height: int, width: int, name: str, how: Any) -> VideoFrame:
-    """Return a frame at a size and in a format, by a scaler that is kept."""
+def _kept_scaler(key: tuple[Any, ...]) -> VideoReformatter:
+    """Return the scaler of a (from, to, how), a new one if there is none."""
     from av.video.reformatter import VideoReformatter
 
-    key = (frame.format.name, frame.height, frame.width, frame.colorspace, frame.color_range, height, width, name, how)
     scaler = _scalers.known.pop(key, None) or VideoReformatter()
     _scalers.known[key] = scaler
     if len(_scalers.known) > _MOST_SCALERS:
         _scalers.known.popitem(last=False)
-    return scaler.reformat(frame, width, height, name, interpolation=how, threads=1)
+    return scaler

@@ -10,7 +10,7 @@ import numpy as np
 
 from vssl_core.errors import ClipError
 
-__all__ = ["PICTURE_ENDINGS", "natural_key", "picture_names", "picture_size", "read_pictures"]
+__all__ = ["PICTURE_ENDINGS", "natural_key", "picture_entries", "picture_names", "picture_size", "read_pictures"]
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
 _FORMATS = ("JPEG", "PNG")
@@ -28,11 +28,20 @@ def picture_names(folder: str) -> list[str]:
         ClipError: there is no such folder.
     """
     try:
-        names = os.listdir(folder)
+        names = [entry.name for entry in picture_entries(folder)]
     except OSError as error:
         raise ClipError(f"{folder}: {error.strerror}") from error
-    chosen = [n for n in names if os.path.splitext(n)[1].lower() in PICTURE_ENDINGS and not n.startswith(".")]
-    return sorted(chosen, key=natural_key)
+    return sorted(names, key=natural_key)
+
+
+def picture_entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return the pictures of a folder in the order of the disk; hidden files are none.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    with os.scandir(folder) as entries:
+        return [e for e in entries if os.path.splitext(e.name)[1].lower() in PICTURE_ENDINGS and e.name[0] != "."]
 
 
 def picture_size(file: str) -> tuple[int, int]:
@@ -51,7 +60,12 @@ def picture_size(file: str) -> tuple[int, int]:
 
 
 def read_pictures(
-    folder: str, n_frames: int, wanted: np.ndarray, emit: Callable[[int, np.ndarray], None]
+    folder: str,
+    n_frames: int,
+    wanted: np.ndarray,
+    emit: Callable[[int, np.ndarray], None],
+    *,
+    newest_ns: int | None = None,
 ) -> Mapping[int, str]:
     """Read the frames ``wanted`` of a folder and pass each to ``emit`` as uint8 ``[H, W, 3]``, RGB.
 
@@ -60,6 +74,7 @@ def read_pictures(
         n_frames: how many it held when it was indexed.
         wanted: int64, rising, without repeats.
         emit: called with a frame's index and its pixels.
+        newest_ns: when the youngest picture was written, at indexing; ``None``: younger ones are read too.
 
     Returns:
         The frames that could not be read, with their reasons.
@@ -76,8 +91,11 @@ def read_pictures(
     for frame in wanted.tolist():
         if not 0 <= frame < n_frames:
             raise ClipError(f"{folder}: frame {frame} is wanted, but it has {n_frames} frames")
+        file = os.path.join(folder, names[frame])
         try:
-            with Image.open(os.path.join(folder, names[frame]), formats=_FORMATS) as image:
+            if newest_ns is not None and os.stat(file).st_mtime_ns > newest_ns:
+                raise ClipError(f"{file}: changed since it was indexed; start the run again to index it anew")
+            with Image.open(file, formats=_FORMATS) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             missing[frame] = f"not a readable picture ({error})"

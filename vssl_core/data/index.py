@@ -22,7 +22,7 @@ __all__ = ["COLUMNS", "FRAME_FOLDER", "Index", "IndexRow", "write_index"]
 FRAME_FOLDER = "frames"
 
 # Raised whenever the same file would get another row.
-_VERSION = b"2"
+_VERSION = b"3"
 _SCHEMA = pa.schema(
     [
         ("path", pa.string()),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vssl_core.data.container import decoded, open_video
+from vssl_core.data.promised import cut_short
 from vssl_core.errors import ClipError
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe
     damage = f"the file is damaged behind frame {len(pts) - 1} ({scan.error})" if scan.error else ""
     if not damage and len(scan.shown) < promised:
         damage = f"the file holds {len(scan.shown)} of the {promised} frames that its header promises"
+    damage = damage or cut_short(source)
     energy: np.ndarray | None = None
     if not trusted:
         pts, keys = pts[:0], []

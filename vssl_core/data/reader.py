@@ -71,7 +71,8 @@ class FileReader:
             views = [view._replace(frames=view.frames + video.first_frame) for view in views]
         try:
             if row.table is None:
-                return _read_folder(video.source, row.n_frames, views, self.pixels)
+                newest = row.mtime_ns if self.check_time else None
+                return _read_folder(video.source, row.n_frames, newest, views, self.pixels)
             self._check_unchanged(video, row)
             return read_views(video.source, views, table=row.table, pixels=self.pixels)
         except ClipError as error:
@@ -119,7 +120,7 @@ def read_views(
     return places.filled(source, missing)
 
 
-def _read_folder(source: str, n_frames: int, views: Sequence[View], pixels: str) -> list[Any]:
+def _read_folder(source: str, n_frames: int, newest_ns: int | None, views: Sequence[View], pixels: str) -> list[Any]:
     """Read views from a folder of pictures: as ``read_views`` does from a file."""
     from av.video.frame import VideoFrame
 
@@ -128,7 +129,7 @@ def _read_folder(source: str, n_frames: int, views: Sequence[View], pixels: str)
     def put(frame: int, picture: np.ndarray) -> None:
         places.put(frame, VideoFrame.from_ndarray(picture, format="rgb24"))
 
-    missing = read_pictures(source, n_frames, places.frames, put)
+    missing = read_pictures(source, n_frames, places.frames, put, newest_ns=newest_ns)
     return places.filled(source, missing)
 
 

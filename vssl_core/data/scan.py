@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 
-from vssl_core.data.frames import PICTURE_ENDINGS, picture_names, picture_size
+from vssl_core.data.frames import PICTURE_ENDINGS, picture_entries, picture_names, picture_size
 from vssl_core.data.guard import guarded_map
 from vssl_core.data.index import COLUMNS, FRAME_FOLDER, Index, write_index
 from vssl_core.data.probe import CHECKS, Probe, probe
@@ -102,11 +103,17 @@ def build_index(
 
 
 def _stat(path: Path) -> tuple[int, int]:
+    """Return bytes and time of a file, or of all pictures of a folder; (-1, -1): it is not there."""
     try:
         stat = path.stat()
+        if not S_ISDIR(stat.st_mode):
+            return (stat.st_size, stat.st_mtime_ns)
+        # A folder's own time tells of pictures that come and go, not of one that is written over.
+        pictures = [entry.stat() for entry in picture_entries(str(path))]
     except OSError:
         return (-1, -1)
-    return (stat.st_size, stat.st_mtime_ns)
+    newest = max((picture.st_mtime_ns for picture in pictures), default=0)
+    return (sum(picture.st_size for picture in pictures), max(stat.st_mtime_ns, newest))
 
 
 def _limit_s(stat: tuple[int, int], check: str, motion: bool) -> float:
