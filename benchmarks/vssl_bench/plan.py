@@ -18,6 +18,7 @@ from vssl_core.config.compose import to_plain, typed
 from vssl_core.config.schema import PretrainConfig, TransferConfig
 from vssl_core.contracts import Dataset
 from vssl_core.engine.planned import PlannedPretrain, check_pair, plan_pretrain
+from vssl_core.engine.rehearsal import rehearse
 from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
@@ -103,6 +104,8 @@ class _Planner:
     configs: dict[str, PretrainConfig] = field(default_factory=dict)
     #: row keys of an entry by its place in the suite, the place of the data set, and whether they are its placebo's
     keys: dict[tuple[int, int, bool], set[str]] = field(default_factory=dict)
+    #: what came of trying a task on a backbone: why it cannot work, or nothing
+    rehearsals: dict[str, str | None] = field(default_factory=dict)
     transfer: TransferConfig = field(init=False)
 
     def __post_init__(self) -> None:
@@ -178,6 +181,7 @@ class _Planner:
             dataset: Dataset = self.registry.build("datasets", config.data)
             if config.label not in dataset.labels():
                 reason = f"the pretraining set {data.reference} has no label {config.label}"
+        reason = reason or self._rehearsed(config)
         if reason is not None:
             self._refuse(who, reason)
             return None
@@ -208,6 +212,13 @@ class _Planner:
             ),
         )
         return planned
+
+    def _rehearsed(self, config: PretrainConfig) -> str | None:
+        """Try a task on its backbone, once for all seeds and data sets."""
+        key = repr((config.task, config.backbone))
+        if key not in self.rehearsals:
+            self.rehearsals[key] = rehearse(config, self.registry)
+        return self.rehearsals[key]
 
     def _transfer(
         self, planned: PlannedPretrain, data: DataEntry, label: str, value: Any, entry: PretrainEntry

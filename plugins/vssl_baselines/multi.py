@@ -98,7 +98,7 @@ class Multi(nn.Module):
         self._planned = {name: len(views) for name, (views, _) in asked}
         self._augmented: dict[str, int] = {}
         self.supervised_by_targets = all(
-            bool(targets) and getattr(self._task(name), "supervised_by_targets", True) for name, (_, targets) in asked
+            getattr(self._task(name), "supervised_by_targets", bool(targets)) for name, (_, targets) in asked
         )
         self._chances = {name: task.chance for name, task in self._tasks() if task.chance is not None}
         self.chance: float | None = sum(self._chances.values()) / len(self._chances) if self._chances else None

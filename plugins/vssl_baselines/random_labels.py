@@ -12,7 +12,8 @@ batch of one keeps it always.
 
 Tasks that also learn from something other than their targets, such as which clips come from one video, would go on
 learning it: they say so by an attribute ``supervised_by_targets = False`` (tasks without it are taken to learn from
-their targets alone) and are refused, as are tasks without targets.
+their targets alone) and are refused. So are tasks without targets; one whose ``augment`` makes them, and not its
+planner, says ``supervised_by_targets = True``.
 
 ``evaluate`` permutes too: it shows what the placebo is asked, and that it stays at the task's ``chance``.
 """
@@ -60,9 +61,11 @@ class RandomLabels(nn.Module):
             _, targets = ask_planner(self.inner.planner())
         except (ConfigError, PluginError, ClipError) as error:
             raise ConfigError(f"task.of={of!r} cannot be the task of random-labels: {error} ({advice})") from error
-        if not targets or isinstance(self.inner, RandomLabels):
+        # What the planner does not make, ``augment`` may: the task then says that its targets are all it learns from.
+        says: bool | None = getattr(self.inner, "supervised_by_targets", None)
+        if not (targets or says) or isinstance(self.inner, RandomLabels):
             raise ConfigError(f"task.of={of!r} makes no targets of its own that could be permuted: {advice}")
-        if not getattr(self.inner, "supervised_by_targets", True):
+        if says is False:
             raise ConfigError(
                 f"task.of={of!r} learns from more than its targets (its supervised_by_targets is False), and permuting "
                 f"them would leave the rest to be learnt: {advice}, or turn its other loss off"

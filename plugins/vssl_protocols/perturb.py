@@ -1,12 +1,13 @@
 """What may be taken away from decoded clips, to see what a task looks at: time, order, fine pixels, borders, colour.
 
 Each perturbation takes and gives the views of a batch, uint8 ``[B, T, H, W, 3]`` RGB, before the task's own
-augmentation. Draws come from ``Batch.seeds`` alone.
+augmentation. Views of optical flow (float16) are no pictures and stay: they are what a task takes its answers from.
+Draws come from ``Batch.seeds`` alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import av
@@ -32,10 +33,16 @@ def freeze(batch: Batch) -> Batch:
 
     Views of a single frame have nothing to freeze by themselves: where all have one, each shows the first one's frame.
     """
-    views = [view[:, view.shape[1] // 2 : view.shape[1] // 2 + 1].expand_as(view).contiguous() for view in batch.views]
-    if _single_frames(batch.views):
-        views = [views[0].clone() for _ in views]
-    return batch._replace(views=tuple(views))
+
+    def one(view: Tensor) -> Tensor:
+        middle = view.shape[1] // 2
+        return view[:, middle : middle + 1].expand_as(view).contiguous()
+
+    pictures = _pictures(batch)
+    first = next(iter(pictures.values()), None)
+    if first is not None and _single_frames(pictures):
+        return _changed(batch, {slot: first.clone() for slot in pictures})
+    return _changed(batch, {slot: one(view) for slot, view in pictures.items()})
 
 
 def shuffle(batch: Batch) -> Batch:
@@ -43,14 +50,30 @@ def shuffle(batch: Batch) -> Batch:
 
     Views of a single frame are shuffled among one another where all have one.
     """
-    if _single_frames(batch.views):
-        together = torch.cat(list(batch.views), dim=1)
-        return batch._replace(views=tuple(_reordered(together, batch.seeds, 0).split(1, dim=1)))
-    return batch._replace(views=tuple(_reordered(view, batch.seeds, slot) for slot, view in enumerate(batch.views)))
+    pictures = _pictures(batch)
+    if _single_frames(pictures):
+        together = torch.cat(list(pictures.values()), dim=1)
+        return _changed(batch, dict(zip(pictures, _reordered(together, batch.seeds, 0).split(1, dim=1), strict=True)))
+    return _changed(batch, {slot: _reordered(view, batch.seeds, slot) for slot, view in pictures.items()})
 
 
-def _single_frames(views: Sequence[Tensor]) -> bool:
-    return len(views) > 1 and all(view.shape[1] == 1 and view.shape == views[0].shape for view in views)
+def _pictures(batch: Batch) -> dict[int, Tensor]:
+    """Return the views that are pictures, by their places."""
+    return {slot: view for slot, view in enumerate(batch.views) if view.dtype == torch.uint8}
+
+
+def _changed(batch: Batch, changed: Mapping[int, Tensor]) -> Batch:
+    """Return the batch with some of its views replaced."""
+    return batch._replace(views=tuple(changed.get(slot, view) for slot, view in enumerate(batch.views)))
+
+
+def _each(batch: Batch, one: Callable[[Tensor], Tensor]) -> Batch:
+    return _changed(batch, {slot: one(view) for slot, view in _pictures(batch).items()})
+
+
+def _single_frames(views: Mapping[int, Tensor]) -> bool:
+    shapes = {view.shape for view in views.values()}
+    return len(views) > 1 and len(shapes) == 1 and next(iter(shapes))[1] == 1
 
 
 def _reordered(view: Tensor, seeds: Tensor, slot: int) -> Tensor:
@@ -68,7 +91,7 @@ def grey(batch: Batch) -> Batch:
         luma = (view.float() * view.new_tensor(_LUMA, dtype=torch.float32)).sum(dim=4, keepdim=True)
         return luma.round().to(torch.uint8).expand_as(view).contiguous()
 
-    return batch._replace(views=tuple(one(view) for view in batch.views))
+    return _each(batch, one)
 
 
 def crop_borders(batch: Batch, part: float) -> Batch:
@@ -81,7 +104,7 @@ def crop_borders(batch: Batch, part: float) -> Batch:
         enlarged = F.interpolate(inner, (height, width), mode="bilinear", align_corners=False)
         return enlarged.round().to(torch.uint8).permute(0, 2, 3, 1).reshape(view.shape)
 
-    return batch._replace(views=tuple(one(view) for view in batch.views))
+    return _each(batch, one)
 
 
 def reencode(batch: Batch, crf: int) -> Batch:
@@ -94,7 +117,7 @@ def reencode(batch: Batch, crf: int) -> Batch:
         clips = [torch.from_numpy(_coded(clip, crf)) for clip in view.cpu().numpy()]
         return torch.stack(clips).to(view.device)
 
-    return batch._replace(views=tuple(one(view) for view in batch.views))
+    return _each(batch, one)
 
 
 def _coded(clip: np.ndarray, crf: int) -> np.ndarray:

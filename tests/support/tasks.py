@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, Features, Video
+from support.videos import pictures
+from vssl_core.contracts import Batch, Features, Video, View
+from vssl_core.data.flow import compute_flow
 from vssl_core.plugins import Registry
 
 
@@ -72,17 +74,30 @@ def video(index: int = 0, n_frames: int = 32) -> Video:
     return Video(index, f"v{index}.mp4", f"/nowhere/v{index}.mp4", n_frames, 25.0, n_frames / 25.0, (32, 32))
 
 
-def make_batch(task: Any, n: int = 6, *, n_frames: int = 32, labels: Sequence[int] | None = None) -> Batch:
-    """Plan ``n`` videos and show noise that is the same wherever the same frame of a video is asked for."""
+def _shown(view: View, pixels: Tensor) -> Tensor:
+    """Return uint8 frames ``[T, H, W, 3]``, or float16 flow ``[T - 1, H, W, 2]`` where the view asks for it."""
+    return pixels if view.flow is None else torch.from_numpy(compute_flow(view.flow, pixels.numpy()))
+
+
+def make_batch(
+    task: Any, n: int = 6, *, n_frames: int = 32, labels: Sequence[int] | None = None, moving: bool = False
+) -> Batch:
+    """Plan ``n`` videos and show noise that is the same wherever the same frame of a video is asked for.
+
+    ``moving``: a square before a drifting background instead of noise, for tasks that follow things through frames.
+    """
     planner = task.planner()
     views: list[list[Tensor]] = []
     targets: list[Mapping[str, Any]] = []
     for index in range(n):
         planned, target = planner(video(index, n_frames), np.random.default_rng(index))
         height, width = planned[0].size
-        noise = torch.Generator().manual_seed(index)
-        pixels = torch.randint(0, 256, (n_frames, height, width, 3), dtype=torch.uint8, generator=noise)
-        views.append([pixels[torch.from_numpy(view.frames)] for view in planned])
+        if moving:
+            pixels = torch.from_numpy(pictures(n_frames, height, width, seed=index))
+        else:
+            noise = torch.Generator().manual_seed(index)
+            pixels = torch.randint(0, 256, (n_frames, height, width, 3), dtype=torch.uint8, generator=noise)
+        views.append([_shown(view, pixels[torch.from_numpy(view.frames)]) for view in planned])
         targets.append(target)
     stacked = {name: torch.stack([torch.as_tensor(target[name]) for target in targets]) for name in targets[0]}
     if labels is not None:

@@ -9,6 +9,7 @@ import torch
 from support.tasks import TinyNet, make_batch, registry
 
 from vssl_core.contracts import Batch
+from vssl_core.plugins import Registry
 
 CASES: list[tuple[Any, float | None]] = [
     ("clip-order@tiny", 1 / 6),
@@ -24,6 +25,16 @@ CASES: list[tuple[Any, float | None]] = [
 ]
 IDS = [case[0] if isinstance(case[0], str) else "-".join(map(str, case[0].values())) for case in CASES]
 LABELS = [0, 1, 2, 0, 1, 2]
+MOST_STEPS = 120
+# The pictures have no measured motion.
+SELECT = {name: {"select": "uniform"} for name in ("opn", "shuffle-learn")}
+
+#: every task that trains without labels: whoever adds one has it here
+TRAINED = sorted(
+    entry.spec.name
+    for entry in registry().entries("tasks")
+    if entry.spec.trains and "tiny" in entry.spec.recipes and not entry.spec.needs_labels
+)
 
 
 def make(reference: Any) -> tuple[Any, Batch]:
@@ -62,6 +73,34 @@ def test_loss_falls_on_one_batch(reference: Any, chance: float | None) -> None:
         task.after_step(step + 1, 30)
         losses.append(float(output.loss.detach()))
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_task_fits_a_batch_of_moving_pictures(name: str) -> None:
+    torch.manual_seed(0)
+    frames = "frames" in registry().entry("tasks", name).spec.requires
+    backbone = Registry.discover().build("backbones", "timm/test_resnet") if frames else TinyNet()
+    task = registry().build("tasks", {"name": name, "recipe": "tiny", **SELECT.get(name, {})}, backbone)
+    task.setup(6, MOST_STEPS)
+    task.train()
+    batch = task.augment(make_batch(task, n_frames=96, moving=True))
+    for view in batch.views:
+        assert view.dtype == torch.float32 and torch.isfinite(view).all()
+    optimizer = torch.optim.Adam(task.param_groups(), lr=3e-3)
+    losses: list[float] = []
+    for step in range(MOST_STEPS):
+        output = task(batch)
+        assert torch.isfinite(output.loss)
+        assert all(not value.requires_grad and value.ndim == 0 for value in output.metrics.values())
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        task.after_step(step + 1, MOST_STEPS)
+        losses.append(float(output.loss.detach()))
+        # Where keys are queued, the first steps are easy: there is little to be told from.
+        if step >= 30 and sum(losses[-5:]) < 0.9 * max(sum(losses[:5]), sum(losses[5:10])):
+            return
+    raise AssertionError(f"the loss does not fall: {losses}")
 
 
 def unused_by(reference: Any) -> set[str]:

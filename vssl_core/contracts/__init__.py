@@ -13,6 +13,7 @@ from vssl_core.contracts.transfer import (
     FeatureSet,
     FitResult,
     Metric,
+    TrainedPretext,
     TransferContext,
     TransferProtocol,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "StepOutput",
     "Targets",
     "Tracker",
+    "TrainedPretext",
     "TransferContext",
     "TransferProtocol",
     "Video",

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.collate import Chunk, SampleKey, Sampler
 from vssl_core.data.quarantine import Quarantine
-from vssl_core.data.watch import Heartbeats, Watchdog
+from vssl_core.data.watch import Heartbeats, Watchdog, end_with_parent
 from vssl_core.errors import ConfigError, DataError, VsslError
 
 __all__ = ["Loader", "Quarantine"]
@@ -98,6 +98,7 @@ class Loader:
                 "persistent_workers": True,
                 "pin_memory": pin_memory,
                 "multiprocessing_context": context,
+                "worker_init_fn": end_with_parent,
             }
         self._train = _Source(self._sampler, self._options, limit_s)
         self._held = _Source(self._sampler, self._options, limit_s)

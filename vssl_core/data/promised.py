@@ -55,7 +55,7 @@ def _data_size(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _avi(head: bytes) -> int:
-    """Return where the first RIFF chunk ends: all of the file up to 1 GB, a part of longer ones; 0: it is no AVI file."""
+    """Return where the first RIFF chunk ends: all of a file, or a part of a long one; 0: it is no AVI file."""
     if head[:4] != b"RIFF" or head[8:12] != b"AVI ":
         return 0
     size = int.from_bytes(head[4:8], "little")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vssl_core.config.schema import LoaderConfig
-from vssl_core.contracts import Batch, Dataset, Reader, Video
+from vssl_core.contracts import Batch, Dataset, Reader, Video, View
 from vssl_core.data.cache import CachedReader, estimate_bytes, open_cache
 from vssl_core.data.home import home
 from vssl_core.data.loader import Loader, Quarantine
@@ -23,15 +23,24 @@ from vssl_core.errors import ClipError, ConfigError
 __all__ = ["TaskSource", "cached_reader", "open_task_source", "planned_sizes"]
 
 
-def planned_sizes(planner: Any, videos: Sequence[Video], seed: int) -> list[tuple[tuple[int, int], str]]:
-    """Return the (size, fit) pairs that a planner asks for; empty where no video is long enough for it."""
+def _planned_views(planner: Any, videos: Sequence[Video], seed: int) -> Sequence[View]:
+    """Return the views that a planner asks for of the first video that is long enough for it."""
     for video in videos:
         try:
-            views, _ = planner(video, sample_rng(seed, 0, video.index))
+            views: Sequence[View] = planner(video, sample_rng(seed, 0, video.index))[0]
         except ClipError:
             continue
-        return sorted({(view.size, view.fit) for view in views})
+        return views
     return []
+
+
+def planned_sizes(planner: Any, videos: Sequence[Video], seed: int) -> list[tuple[tuple[int, int], str]]:
+    """Return the (size, fit) pairs that a planner asks for; empty where no video is long enough for it."""
+    return _sizes(_planned_views(planner, videos, seed))
+
+
+def _sizes(views: Sequence[View]) -> list[tuple[tuple[int, int], str]]:
+    return sorted({(view.size, view.fit) for view in views})
 
 
 def cached_reader(
@@ -121,12 +130,14 @@ def open_task_source(
     config = planned.config
     planner = task.planner()
     fit, val = splits["fit"], splits["val"]
-    sizes = planned_sizes(planner, fit, config.seed)
+    views = _planned_views(planner, fit, config.seed)
+    sizes = _sizes(views)
     if config.pixels == "rgb24":
         reader, cache_s = cached_reader(planned.dataset, JoinedVideos(fit, val), sizes, config.loader, progress)
     else:
         reader, cache_s = _unconverted(planned), 0.0
-    in_memory = isinstance(reader, CachedReader)
+    # Frames that are there already cost less than workers do; flow is computed of them all the same.
+    in_memory = isinstance(reader, CachedReader) and all(view.flow is None for view in views)
     workers = config.loader.workers if config.loader.workers >= 0 else (0 if in_memory else 2)
 
     def loader(videos: Sequence[Video]) -> Loader:
