@@ -45,7 +45,7 @@ from vssl_core.data.transforms import adjust_brightness, augment_clip, uniform
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_core.pretext.clips import require_frames
-from vssl_motion.map_shape import map_shape
+from vssl_core.pretext.shapes import map_shape
 from vssl_motion.patch_head import BoxLoss, PatchHead, box_iou, box_targets, boxes_of_targets
 from vssl_motion.patch_paste import paste_patches
 from vssl_motion.trajectories import Trajectories, curve, key_frames

@@ -11,33 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vssl_core.contracts import ClipRecipe, Metric, TransferContext
+from vssl_core.contracts import Metric, TransferContext
 from vssl_protocols.frozen import class_names, class_scores
-from vssl_protocols.logistic import fit_probe
+from vssl_protocols.logistic import Probing, fit_probe
 
 __all__ = ["LinearProbe"]
 
 
-class LinearProbe:
+class LinearProbe(Probing):
     """The protocol ``linear-probe``; the options are those of ``LinearProbeConfig``."""
-
-    def __init__(
-        self,
-        *,
-        frames: int = 16,
-        stride: int = 2,
-        clips: int = 10,
-        size: int = 112,
-        whole: bool = False,
-        settle_batches: int = 10,
-        standardise: bool = True,
-        strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
-    ) -> None:
-        self.recipe = ClipRecipe(
-            frames=frames, stride=stride, clips=clips, size=size, whole=whole, settle_batches=settle_batches
-        )
-        self.standardise = standardise
-        self.strengths = strengths
 
     def run(self, context: TransferContext) -> Sequence[Metric]:
         """Return ``top1`` (primary), ``mean_class_accuracy``, and how the choice on the validation split went.

@@ -15,11 +15,33 @@ from vssl_core.errors import ConfigError, TrainingError
 from vssl_core.transfer.metrics import constant_top1
 from vssl_protocols.frozen import Standardiser, labelled, video_features
 
-__all__ = ["Probe", "fit_probe"]
+__all__ = ["Probe", "Probing", "fit_probe"]
 
 _MAX_ITERATIONS = (300, 3000, 30000)
 # scikit-learn stops at 1e-4 with weights that still move by a tenth where classes are separable.
 _TOLERANCE = 1e-6
+
+
+class Probing:
+    """What protocols that fit a linear probe are told; the options are those of ``LinearProbeConfig``."""
+
+    def __init__(
+        self,
+        *,
+        frames: int = 16,
+        stride: int = 2,
+        clips: int = 10,
+        size: int = 112,
+        whole: bool = False,
+        settle_batches: int = 10,
+        standardise: bool = True,
+        strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
+    ) -> None:
+        self.recipe = ClipRecipe(
+            frames=frames, stride=stride, clips=clips, size=size, whole=whole, settle_batches=settle_batches
+        )
+        self.standardise = standardise
+        self.strengths = strengths
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vssl_core.contracts import ClipRecipe, Metric, TransferContext
+from vssl_core.contracts import Metric, TransferContext
 from vssl_protocols.frozen import class_names, class_scores
-from vssl_protocols.logistic import fit_probe
+from vssl_protocols.logistic import Probing, fit_probe
 
 __all__ = ["TemporalSensitivity"]
 
@@ -29,26 +29,8 @@ __all__ = ["TemporalSensitivity"]
 _PERTURBED = {"reversed": "reverse", "shuffled": "shuffle", "frozen": "freeze"}
 
 
-class TemporalSensitivity:
+class TemporalSensitivity(Probing):
     """The protocol ``temporal-sensitivity``; the options are those of ``TemporalSensitivityConfig``."""
-
-    def __init__(
-        self,
-        *,
-        frames: int = 16,
-        stride: int = 2,
-        clips: int = 10,
-        size: int = 112,
-        whole: bool = False,
-        settle_batches: int = 10,
-        standardise: bool = True,
-        strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
-    ) -> None:
-        self.recipe = ClipRecipe(
-            frames=frames, stride=stride, clips=clips, size=size, whole=whole, settle_batches=settle_batches
-        )
-        self.standardise = standardise
-        self.strengths = strengths
 
     def run(self, context: TransferContext) -> Sequence[Metric]:
         """Return ``drop_shuffled`` (primary), the other drops, and ``top1`` on each kind of clip.

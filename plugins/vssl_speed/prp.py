@@ -43,8 +43,8 @@ from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_core.pretext.clips import require_frames
+from vssl_core.pretext.shapes import map_shape
 from vssl_speed.placement import place
-from vssl_speed.probe import map_shape
 from vssl_speed.reconstruction import Decoder, conv_block, motion_attention
 from vssl_speed.wording import every_nth_frame
 

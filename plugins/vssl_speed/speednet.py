@@ -48,7 +48,7 @@ from vssl_core.data.transforms import augment_clip, crop_resize, lower_resolutio
 from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_core.pretext.clips import require_frames
-from vssl_speed.probe import map_shape
+from vssl_core.pretext.shapes import map_shape
 
 __all__ = ["SpeedNet", "SpeedNetPlanner", "batch_side", "pool_speed", "scale_to"]
 

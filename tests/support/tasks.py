@@ -104,3 +104,16 @@ def make_batch(
         stacked["label"] = torch.tensor(labels)
     seeds = torch.arange(n) * 104_729 + 3
     return Batch(tuple(torch.stack(list(view)) for view in zip(*views, strict=True)), stacked, seeds, torch.arange(n))
+
+
+def losses_on(task: Any, batch: Batch, steps: int) -> list[float]:
+    """Train on one augmented batch and return the loss of every step."""
+    optimizer = torch.optim.Adam(task.param_groups(), lr=3e-3)
+    losses = []
+    for _ in range(steps):
+        loss = task(batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses

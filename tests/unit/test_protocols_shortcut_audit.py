@@ -57,6 +57,16 @@ def test_perturbations_keep_shape_type_targets_and_their_input(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
+def test_optical_flow_is_no_picture(name: str) -> None:
+    """A task takes its answers from it: they stay those of the clip as it was."""
+    batch = batch_of((5, 32, 32, 3))
+    flow = torch.randn(3, 4, 32, 32, 2, generator=torch.Generator().manual_seed(0)).half()
+    seen = PERTURBATIONS[name](batch._replace(views=(*batch.views, flow)), 30, 0.1).views
+    assert seen[1] is flow
+    assert torch.equal(seen[0], PERTURBATIONS[name](batch, 30, 0.1).views[0])
+
+
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_a_split_batch_is_perturbed_the_same(name: str) -> None:
     batch = batch_of((5, 32, 32, 3))
     tail = batch._replace(views=(batch.views[0][1:],), seeds=batch.seeds[1:])

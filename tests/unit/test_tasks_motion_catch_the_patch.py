@@ -18,9 +18,9 @@ import vssl_motion.plugin
 from vssl_core.contracts import Batch, Features
 from vssl_core.errors import ClipError, ConfigError
 from vssl_core.plugins import Registry
+from vssl_core.pretext.shapes import map_shape
 from vssl_core.testing import check_task
 from vssl_motion.catch_the_patch import PatchPlanner
-from vssl_motion.map_shape import map_shape
 from vssl_motion.patch_head import PatchHead, box_iou, box_targets, boxes_of_targets
 from vssl_motion.patch_paste import paste_patches
 from vssl_motion.trajectories import Trajectories, key_frames

@@ -317,6 +317,7 @@ def test_a_copy_is_a_copy() -> None:
 def test_it_has_a_placebo_where_all_its_tasks_have_one() -> None:
     classes = {"pace@tiny": 1, "rtt@tiny": 1}
     assert multi(classes).supervised_by_targets
+    assert multi({"pace@tiny": 1, "future-frames@tiny": 1}).supervised_by_targets, "augment makes the latter's"
     assert not multi(BOTH).supervised_by_targets
     assert not multi({"pace@tiny": 1, "videomae@tiny": 1}).supervised_by_targets
     assert not plain({"a": {"targets": False}}).supervised_by_targets

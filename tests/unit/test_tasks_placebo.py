@@ -106,6 +106,23 @@ def test_all_else_is_the_inner_task() -> None:
     assert inner.steps == [3]
 
 
+@pytest.mark.parametrize("of", ["motion-stats@tiny", "inpainting@tiny", "future-frames@tiny"])
+def test_targets_that_augment_makes_are_permuted_too(of: str) -> None:
+    torch.manual_seed(0)
+    task = registry().build("tasks", {"name": "random-labels", "of": of}, TinyNet())
+    task.setup(6, 4)
+    raw = make_batch(task, n_frames=64, moving=True)
+    assert not raw.targets, "its planner makes none"
+    batch = task.augment(raw)
+    permuted = permute_targets(batch)
+    assert batch.targets
+    for name, value in batch.targets.items():
+        assert any(not torch.equal(a, b) for a, b in zip(permuted.targets[name], value, strict=True)), name
+    task.eval()
+    with torch.no_grad():
+        assert float(task(batch).loss) == float(task.inner(permuted).loss) != float(task.inner(batch).loss)
+
+
 @pytest.mark.parametrize("of", ["simclr@tiny", "videomae@tiny", "random-labels"])
 def test_tasks_without_targets_have_no_placebo_of_their_own(of: str) -> None:
     with pytest.raises(ConfigError, match=r"no targets of its own.*task.of=pace"):

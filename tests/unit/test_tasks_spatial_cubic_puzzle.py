@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.tasks import TinyNet, make_batch, video
+from support.tasks import TinyNet, losses_on, make_batch, video
 
 import vssl_backbones.plugin
 import vssl_spatial.plugin
@@ -180,14 +180,7 @@ def test_colours_and_jitter_are_those_of_the_puzzle() -> None:
 def test_loss_falls_on_one_batch() -> None:
     task = tiny()
     batch = task.augment(make_batch(task))
-    optimizer = torch.optim.Adam(task.param_groups(), lr=3e-3)
-    losses = []
-    for _ in range(30):
-        loss = task(batch).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_on(task, batch, 30)
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
 
 

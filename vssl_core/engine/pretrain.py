@@ -27,7 +27,7 @@ from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry
 from vssl_core.pretext.motion import measure_motion
 from vssl_core.store.environment import environment
-from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, now, write_record
+from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, no_cost, now, write_record
 from vssl_core.store.runs import RunFolder
 from vssl_core.store.tracking import Trackers
 
@@ -93,15 +93,7 @@ def _record(planned: PlannedPretrain, suite: str, device: torch.device, started:
         "chance": None,
         "encoder": None,
         "seed": planned.config.seed,
-        "cost": {
-            "steps": 0,
-            "clips": 0,
-            "frames_decoded": 0,
-            "wall_s": 0.0,
-            "device_s": 0.0,
-            "cpu_s": 0.0,
-            "cache_s": 0.0,
-        },
+        "cost": no_cost(),
         "unreadable": [],
         "error": None,
         "environment": environment(device),

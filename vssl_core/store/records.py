@@ -24,6 +24,7 @@ __all__ = [
     "error_record",
     "is_record",
     "migrate",
+    "no_cost",
     "now",
     "read_record",
     "read_records",
@@ -41,6 +42,19 @@ _REQUIRED = (
 def now() -> str:
     """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def no_cost() -> dict[str, int | float]:
+    """Return the cost of a job that has done nothing yet: counts, and seconds."""
+    return {
+        "steps": 0,
+        "clips": 0,
+        "frames_decoded": 0,
+        "wall_s": 0.0,
+        "device_s": 0.0,
+        "cpu_s": 0.0,
+        "cache_s": 0.0,
+    }
 
 
 def component_record(resolved: Resolved | None) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from vssl_core.engine.precision import pick_device
 from vssl_core.errors import DataError, PluginError
 from vssl_core.plugins import Registry
 from vssl_core.store.environment import environment
-from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, now, write_record
+from vssl_core.store.records import SCHEMA, component_record, config_record, error_record, no_cost, now, write_record
 from vssl_core.store.tracking import Trackers
 from vssl_core.transfer.context import Context
 from vssl_core.transfer.features import FeatureStore
@@ -229,15 +229,7 @@ def _record(planned: PlannedTransfer, suite: str, device: torch.device, started:
         "recipes": [],
         "metrics": [],
         "seed": planned.config.seed,
-        "cost": {
-            "steps": 0,
-            "clips": 0,
-            "frames_decoded": 0,
-            "wall_s": 0.0,
-            "device_s": 0.0,
-            "cpu_s": 0.0,
-            "cache_s": 0.0,
-        },
+        "cost": no_cost(),
         "unreadable": [],
         "error": None,
         "environment": environment(device),

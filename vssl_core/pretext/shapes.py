@@ -1,4 +1,4 @@
-"""What a backbone makes of clips of a given shape, found out before training by giving it one."""
+"""What a backbone makes of clips of a given shape, found out when a task is built by giving it one."""
 
 from __future__ import annotations
 
