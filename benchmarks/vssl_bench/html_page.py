@@ -49,7 +49,7 @@ def _plain(board: Board) -> dict[str, Any]:
     rows = sum(len(table.rows) for table in board.tables)
     runs = len({run for cell in board.cells for run in cell.run_ids})
     return {
-        "about": f"{rows} rows in {len(board.tables)} tables, made from {runs} measurements"
+        "about": f"{_counted(rows, 'row')} in {_counted(len(board.tables), 'table')}, made from {_counted(runs, 'measurement')}"
         if rows
         else "no measurement is done yet",
         "tables": [
@@ -65,6 +65,10 @@ def _plain(board: Board) -> dict[str, Any]:
         "environments": board.environments,
         "notes": board.notes,
     }
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _wins(board: Board) -> str:
