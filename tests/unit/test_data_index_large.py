@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vssl_core.data.index import FRAME_FOLDER, Index, write_index
+from vssl_core.data.index import FRAME_FOLDER, Index, write_index, write_sorted_rows
 from vssl_core.data.videos import IndexedVideos
 from vssl_core.errors import DataError
 
@@ -85,6 +86,26 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("index") / "large.index"
     write_index(generated(), file)
     return file
+
+
+def test_sorted_rows_are_written_as_they_come(large: Path, tmp_path: Path) -> None:
+    """Of a million files no more may be held than a batch."""
+    held: list[int] = []
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    class Watched(dict[str, Any]):
+        __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for row in sorted(generated(), key=lambda row: row["path"]):
+            watched = Watched(row)
+            alive.add(watched)
+            held.append(len(alive))
+            yield watched
+
+    write_sorted_rows(rows(), tmp_path / "again.index")
+    assert (tmp_path / "again.index").read_bytes() == large.read_bytes()
+    assert max(held) < N_ROWS / 4
 
 
 def test_opening_reads_no_rows(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:

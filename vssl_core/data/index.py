@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 from vssl_core.data.probe import FrameTable
 from vssl_core.errors import DataError
 
-__all__ = ["COLUMNS", "FRAME_FOLDER", "Index", "IndexRow", "write_index"]
+__all__ = ["COLUMNS", "FRAME_FOLDER", "Index", "IndexRow", "write_index", "write_sorted_rows"]
 
 #: ``IndexRow.codec`` of a folder of pictures
 FRAME_FOLDER = "frames"
@@ -191,6 +192,11 @@ class Index:
         for batch in range(self._reader.num_record_batches):
             yield from self._reader.get_batch(batch).to_pylist()
 
+    def cells_of(self, number: int) -> dict[str, Any]:
+        """Return the row at a position as it is stored."""
+        batch, at = self._at(number)
+        return {name: batch.column(_PLACE[name])[at].as_py() for name in _SCHEMA.names}
+
     def _at(self, number: int) -> tuple[pa.RecordBatch, int]:
         which, at = divmod(number, _ROWS_A_BATCH)
         if self._batch is None or self._batch[0] != which:
@@ -220,14 +226,19 @@ def write_index(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
     Raises:
         DataError: a path is not valid Unicode.
     """
-    rows = sorted(rows, key=lambda row: row["path"])
+    write_sorted_rows(sorted(rows, key=lambda row: row["path"]), file)
+
+
+def write_sorted_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
+    """Write rows that come sorted by path, of which no more than a batch is held in memory; as ``write_index``."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.")
     try:
         with os.fdopen(handle, "wb") as sink:
             with pa.ipc.new_file(sink, _SCHEMA) as writer:
-                for at in range(0, len(rows), _ROWS_A_BATCH):
-                    writer.write_batch(pa.RecordBatch.from_pylist(rows[at : at + _ROWS_A_BATCH], schema=_SCHEMA))
+                left = iter(rows)
+                while batch := list(islice(left, _ROWS_A_BATCH)):
+                    writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=_SCHEMA))
             sink.flush()
             os.fsync(sink.fileno())
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut out others who share the folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from vssl_core.data.frames import PICTURE_ENDINGS, picture_entries, picture_names, picture_size
 from vssl_core.data.guard import guarded_map
-from vssl_core.data.index import COLUMNS, FRAME_FOLDER, Index, write_index
+from vssl_core.data.index import COLUMNS, FRAME_FOLDER, Index, write_sorted_rows
 from vssl_core.data.probe import CHECKS, Probe, probe
 from vssl_core.data.progress import Progress
 from vssl_core.errors import ClipError, ConfigError, DataError
@@ -80,24 +80,25 @@ def build_index(
         if built is not None and _up_to_date(built, stats, wanted):
             return built
         journal = cache_file.with_name(f"{cache_file.name}.journal")
-        rows = _known(cache_file, journal, stats, wanted)
+        rows = _Rows(journal)
+        rows.take_known(cache_file, stats, wanted)
         todo = sorted(path for path in relative_paths if path not in rows)
         examine = partial(_examine, str(root), check, motion, frames_fps)
         limits = [_limit_s(stats[path], check, motion) for path in todo]
-        with journal.open("a", encoding="utf-8") as kept:
+        with journal.open("ab") as kept:
             # The line before may be torn.
-            kept.write("\n")
+            kept.write(b"\n")
             jobs = guarded_map(examine, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
             for done, (path, job) in enumerate(zip(todo, jobs, strict=True), start=1):
                 row = job.value if job.failure == "" else _failed(path, job.failure)
                 row |= {"bytes": stats[path][0], "mtime_ns": stats[path][1], "checked": check}
-                rows[path] = row
-                kept.write(f"{json.dumps(row)}\n")
+                rows.note(path, kept.tell())
+                kept.write(f"{json.dumps(row)}\n".encode())
                 if done % _KEPT_EVERY == 0:
                     kept.flush()
                 if progress is not None:
                     progress(done, len(todo))
-        write_index(rows.values(), cache_file)
+        write_sorted_rows(rows.sorted(), cache_file)
         journal.unlink()
     return Index(cache_file)
 
@@ -157,33 +158,64 @@ def _up_to_date(built: Index, stats: Mapping[str, tuple[int, int]], wanted: _Wan
     return True
 
 
-def _known(
-    cache_file: Path, journal: Path, stats: Mapping[str, tuple[int, int]], wanted: _Wanted
-) -> dict[str, dict[str, Any]]:
-    """Return what earlier builds found of these files."""
-    rows: dict[str, dict[str, Any]] = {}
-    indexes = [_opened(file) for file in sorted({cache_file, *cache_file.parent.glob("*.index")})]
-    for row in (*_journal(journal), *(row for index in indexes if index is not None for row in index.cells())):
+class _Rows:
+    """Where the rows of files lie: in the journal or in an index. They are too many to be held in memory."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        #: path -> where its line of the journal begins, or an index and its place there
+        self._places: dict[str, int | tuple[Index, int]] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._places
+
+    def note(self, path: str, offset: int) -> None:
+        """Note that the row of ``path`` is a line of the journal."""
+        self._places[path] = offset
+
+    def take_known(self, cache_file: Path, stats: Mapping[str, tuple[int, int]], wanted: _Wanted) -> None:
+        """Take what earlier builds found of these files."""
+        for offset, row in _journal(self._journal):
+            if self._usable(row, stats, wanted):
+                self._places[row["path"]] = offset
+        for file in sorted({cache_file, *cache_file.parent.glob("*.index")}):
+            index = _opened(file)
+            for number, row in enumerate(index.cells() if index is not None else ()):
+                if index is not None and self._usable(row, stats, wanted):
+                    self._places[row["path"]] = (index, number)
+
+    def _usable(self, row: Mapping[str, Any], stats: Mapping[str, tuple[int, int]], wanted: _Wanted) -> bool:
         path = row["path"]
-        if path in stats and path not in rows and _serves(row, stats[path], wanted):
-            rows[path] = row
-    return rows
+        return path in stats and path not in self._places and _serves(row, stats[path], wanted)
+
+    def sorted(self) -> Iterator[dict[str, Any]]:
+        """Read them one after the other, sorted by path."""
+        with self._journal.open("rb") as journal:
+            for path in sorted(self._places):
+                place = self._places[path]
+                if isinstance(place, int):
+                    journal.seek(place)
+                    yield json.loads(journal.readline())
+                else:
+                    index, number = place
+                    yield index.cells_of(number)
 
 
-def _journal(file: Path) -> Iterable[dict[str, Any]]:
-    """Yield the rows of a build that was stopped; the last line may be torn."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+def _journal(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a build that was stopped, with where their lines begin; the last line may be torn."""
+    if not file.is_file():
         return
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        # Of this version, that is: another's rows would not fit into the index.
-        if isinstance(row, dict) and row.keys() == set(COLUMNS):
-            yield row
+    with file.open("rb") as lines:
+        at = 0
+        for line in lines:
+            offset, at = at, at + len(line)
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            # Of this version, that is: another's rows would not fit into the index.
+            if isinstance(row, dict) and row.keys() == set(COLUMNS):
+                yield offset, row
 
 
 def _empty(path: str) -> dict[str, Any]:
