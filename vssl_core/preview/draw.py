@@ -131,17 +131,20 @@ def _figure_title(view: ShownView) -> str:
 
 
 def _numbers(view: ShownView) -> str:
-    return f"frames {' '.join(map(str, view.frames))}" if view.frames else ""
+    if not view.frames:
+        return ""
+    return f"{'' if len(view.frames) == len(view.pixels) else 'of '}frames {' '.join(map(str, view.frames))}"
 
 
 def _tiles(view: ShownView) -> list[tuple[Image.Image, str]]:
     """Return up to eight frames, spread over the clip, enlarged by whole factors, with their numbers in the video.
 
-    Pictures that are no frames of it have no numbers; clips whose task changed their length are numbered from 0.
+    Pictures that are no frames of it have no numbers, nor have clips whose length the task changed: which of the frames
+    that were read they show is not known.
     """
     chosen = np.unique(np.linspace(0, len(view.pixels) - 1, min(_MOST_FRAMES, len(view.pixels))).round().astype(int))
-    numbers = view.frames if len(view.frames) == len(view.pixels) else tuple(range(len(view.pixels)))
-    return [(_enlarged(view.pixels[t]), str(numbers[t]) if view.frames else "") for t in chosen.tolist()]
+    known = len(view.frames) == len(view.pixels)
+    return [(_enlarged(view.pixels[t]), str(view.frames[t]) if known else "") for t in chosen.tolist()]
 
 
 def _enlarged(pixels: np.ndarray) -> Image.Image:
