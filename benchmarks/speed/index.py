@@ -50,6 +50,8 @@ def generated(n_rows: int) -> Iterator[dict[str, Any]]:
             "bytes": 500_000 + number,
             "mtime_ns": 1_700_000_000_000_000_000 + number,
             "content_hash": hashlib.blake2b(number.to_bytes(8, "big"), digest_size=16).hexdigest(),
+            "inode": number,
+            "origin_hash": "",
             "reason": "",
             "damage": "",
             "checked": "packets",

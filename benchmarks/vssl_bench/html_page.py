@@ -49,9 +49,7 @@ def _plain(board: Board) -> dict[str, Any]:
     rows = sum(len(table.rows) for table in board.tables)
     runs = len({run for cell in board.cells for run in cell.run_ids})
     return {
-        "about": f"{_counted(rows, 'row')} in {_counted(len(board.tables), 'table')}, made from {_counted(runs, 'measurement')}"
-        if rows
-        else "no measurement is done yet",
+        "about": _about(rows, len(board.tables), runs),
         "tables": [
             {
                 "data": table.data,
@@ -65,6 +63,12 @@ def _plain(board: Board) -> dict[str, Any]:
         "environments": board.environments,
         "notes": board.notes,
     }
+
+
+def _about(rows: int, tables: int, runs: int) -> str:
+    if not rows:
+        return "no measurement is done yet"
+    return f"{_counted(rows, 'row')} in {_counted(tables, 'table')}, made from {_counted(runs, 'measurement')}"
 
 
 def _counted(n: int, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,9 @@ __all__ = ["LABEL", "rows_of_folders", "source_by"]
 
 LABEL = "class"
 
-_SPLITS = ("train", "val", "test")
+#: what folders are called in small letters -> the split that they are
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_logger = logging.getLogger(__name__)
 
 
 def rows_of_folders(
@@ -21,8 +24,9 @@ def rows_of_folders(
 ) -> tuple[list[Row], bool]:
     """Return a row for each video and whether they have classes.
 
-    Folders ``train``, ``val`` and ``test`` are splits where there is a ``train``; what lies beside them is left out.
-    The next folder is the class, where all videos lie in one and there are two or more (``labels="auto"``).
+    Folders ``train``, ``val`` (or ``valid``, ``validation``) and ``test`` are splits, in capital letters or small ones.
+    Videos that lie beside them in no folder are left out, with a warning. The next folder is the class, where all
+    videos lie in one and there are two or more (``labels="auto"``).
 
     Args:
         root: what the paths are relative to.
@@ -31,12 +35,22 @@ def rows_of_folders(
         source: path -> group.
 
     Raises:
-        DataError: ``labels="folders"`` and a video lies in no class folder.
+        DataError: other folders with videos lie beside the splits, or ``labels="folders"`` and a video lies in no class
+            folder.
     """
     parts_of = {path: PurePosixPath(path).parts for path in sorted(paths)}
-    in_splits = any(parts[0] == "train" and len(parts) > 1 for parts in parts_of.values())
+    split_of = _splits(root, sorted({parts[0] for parts in parts_of.values() if len(parts) > 1}))
+    in_splits = bool(split_of)
     if in_splits:
-        parts_of = {path: parts for path, parts in parts_of.items() if parts[0] in _SPLITS and len(parts) > 1}
+        beside = [path for path, parts in parts_of.items() if len(parts) == 1]
+        if beside:
+            _logger.warning(
+                "%d videos lie beside the folders of splits of %s and are left out, such as %r; put them into one",
+                len(beside),
+                root,
+                beside[0],
+            )
+        parts_of = {path: parts for path, parts in parts_of.items() if len(parts) > 1}
     inner = {path: parts[1:] if in_splits else parts for path, parts in parts_of.items()}
     loose = next((path for path, parts in inner.items() if len(parts) == 1), None)
     if labels == "folders" and loose is not None:
@@ -47,13 +61,32 @@ def rows_of_folders(
     rows = [
         Row(
             path,
-            parts_of[path][0] if in_splits else "train",
+            split_of[parts_of[path][0]] if in_splits else "train",
             source(path),
             {LABEL: parts[0]} if labelled else {},
         )
         for path, parts in inner.items()
     ]
     return rows, labelled
+
+
+def _splits(root: Path, folders: Sequence[str]) -> dict[str, str]:
+    """Return the splits that folders are; nothing where they are classes.
+
+    Raises:
+        DataError: some are splits, and some are not: whichever is meant, videos would be lost or trained on unseen.
+    """
+    found = {name: _SPLITS[name.casefold()] for name in folders if name.casefold() in _SPLITS}
+    others = [name for name in folders if name not in found]
+    if found and others:
+        told = ", ".join(f"{name!r} as split {split!r}" for name, split in found.items())
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise DataError(
+            f"{str(root)!r} has folders that are taken for splits ({told}), and others with videos beside them "
+            f"({', '.join(map(repr, others[:3]))}{more}). Put all videos into folders train, val and test, classes "
+            f"below those; or, where they are classes, give no folder one of the names {', '.join(_SPLITS)}"
+        )
+    return found
 
 
 def source_by(group_pattern: str) -> Callable[[str], str]:

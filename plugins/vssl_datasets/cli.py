@@ -46,8 +46,17 @@ def data() -> None:
 @click.option("--motion", is_flag=True, help="Add a curve of motion energy to every video; decodes every frame.")
 @click.option("--fps", type=click.FloatRange(min=0), default=25.0, show_default=True, help="Of folders of pictures.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes; 0: one a core.")
+@click.option("--retry", is_flag=True, help="Read files again that could not be read before.")
 def index_command(
-    source: Path, out: Path, root: Path | None, column: str, check: str, motion: bool, fps: float, workers: int
+    source: Path,
+    out: Path,
+    root: Path | None,
+    column: str,
+    check: str,
+    motion: bool,
+    fps: float,
+    workers: int,
+    retry: bool,
 ) -> None:
     """Look at every video once and write what it holds into one file.
 
@@ -69,6 +78,7 @@ def index_command(
             check=check,
             motion=motion,
             frames_fps=fps,
+            retry=retry,
         )
     _show(index)
 

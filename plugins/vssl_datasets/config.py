@@ -46,9 +46,9 @@ VIDEO_EXTENSIONS = [
 class Folder:
     """A directory of videos, searched to its depths.
 
-    Sub-folders ``train``, ``val`` and ``test`` are splits where there is a ``train``; otherwise everything is
-    ``train``. Where all videos of the splits lie in two or more folders below them, those folders are the classes of
-    label ``class``.
+    Sub-folders ``train``, ``val`` (``valid``, ``validation``) and ``test`` are splits, and then there may be no others
+    with videos; otherwise everything is ``train``. Where all videos of the splits lie in two or more folders below
+    them, those folders are the classes of label ``class``.
     """
 
     root: str = option("", "the directory")
@@ -99,8 +99,8 @@ class Frames:
     """A directory of folders of JPEG or PNG frames: each folder that holds only pictures is a video.
 
     The frames are in natural order of their names: 2.jpg before 10.jpg. Sub-folders ``train``, ``val`` and ``test``
-    are splits where there is a ``train``; otherwise everything is ``train``. Where all videos of the splits lie in
-    two or more folders below them, those folders are the classes of label ``class``.
+    are splits, and then there may be no others with videos; otherwise everything is ``train``. Where all videos of the
+    splits lie in two or more folders below them, those folders are the classes of label ``class``.
     """
 
     root: str = option("", "the directory")

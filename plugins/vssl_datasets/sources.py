@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +9,8 @@ import yaml
 
 from vssl_core.errors import DataError, near_names
 from vssl_datasets.config import VIDEO_EXTENSIONS
-from vssl_datasets.listing import frame_folders, video_files
+from vssl_datasets.csv_table import opened_csv
+from vssl_datasets.listing import check_names, copies, frame_folders, video_files
 
 if TYPE_CHECKING:
     from vssl_core.contracts import Dataset
@@ -38,24 +38,28 @@ class Shared(NamedTuple):
 def listed(source: Path, root: Path | None, column: str, *, pictures: bool = True) -> tuple[Path, list[str]]:
     """Return a root and the videos below it that a directory or a CSV file names.
 
+    Of a path in a CSV file that is absent it is the copy that ``prepare`` wrote, where that is there.
+
     Args:
         source: a directory or a CSV file.
         root: what the paths of the CSV file are relative to; ``None``: its own directory.
         column: of the CSV file.
-        pictures: list folders of pictures too.
+        pictures: list folders of pictures too; pictures beside videos are ignored.
 
     Raises:
-        DataError: there is no such place, it names no videos, or a path leads out of the root.
+        DataError: there is no such place, it names no videos, a path leads out of the root, or a name or the CSV file
+            is not in UTF-8.
     """
     if source.is_dir():
-        paths = video_files(source, VIDEO_EXTENSIONS) + (frame_folders(source) if pictures else [])
+        paths = video_files(source, VIDEO_EXTENSIONS)
+        paths += frame_folders(source, paths) if pictures else []
         if not paths:
             raise DataError(f"no videos below {source} with the endings .{', .'.join(VIDEO_EXTENSIONS)}")
+        check_names(source, paths)
         return source, sorted(paths)
     if not source.is_file():
         raise DataError(f"{source} is neither a directory of videos nor a CSV file that lists them")
-    with source.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle)
+    with opened_csv(source) as reader:
         header = list(reader.fieldnames or ())
         if column not in header:
             raise DataError(
@@ -70,13 +74,15 @@ def listed(source: Path, root: Path | None, column: str, *, pictures: bool = Tru
             found.add(text if text.startswith("/") else "/".join(PurePosixPath(text).parts))
     paths = sorted(found)
     for path in paths:
-        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+        if path.startswith("/") or ".." in PurePosixPath(path).parts or "\0" in path:
             raise DataError(
                 f"{source.name}: path {path!r} must be relative to {root or source.parent} and stay below it"
             )
     if not paths:
         raise DataError(f"{source} lists no videos")
-    return root or source.parent, paths
+    place = root or source.parent
+    copy_of = copies(place, paths)
+    return place, sorted(copy_of.get(path, path) for path in paths)
 
 
 def contents(text: str, registry: Registry) -> list[Known]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ import numpy as np
 
 from vssl_core.contracts import Targets, Video
 from vssl_core.data.home import home
-from vssl_core.data.index import Index
+from vssl_core.data.index import FRAME_FOLDER, Index
 from vssl_core.data.progress import shown_progress
 from vssl_core.data.reader import FileReader
 from vssl_core.data.scan import build_index
 from vssl_core.data.videos import IndexedVideos, segment_id
 from vssl_core.errors import DataError, near_names
+from vssl_datasets.listing import check_names
 
 __all__ = ["Row", "TableDataset"]
 
@@ -86,6 +88,7 @@ class TableDataset(ABC):
     @cached_property
     def _table(self) -> tuple[Path, list[Row]]:
         root, rows = self._list()
+        check_names(root, (row.path for row in rows))
         for row in rows:
             if row.split not in _SPLITS:
                 raise DataError(
@@ -131,7 +134,22 @@ class TableDataset(ABC):
                 f"{len(lost)} videos of {self.name!r} are not in the index {self._index.file}, such as {lost[0]!r}; "
                 "make it again with 'vssl data index'"
             )
-        return np.array([at[row.path] for row in self._table[1]], dtype=np.int64)
+        numbers = np.array([at[row.path] for row in self._table[1]], dtype=np.int64)
+        self._check_rate(numbers)
+        return numbers
+
+    def _check_rate(self, numbers: np.ndarray) -> None:
+        """Refuse an index whose folders of pictures have another rate than the set: its times would be wrong."""
+        if not self._index_file or not self._frames_fps:
+            return
+        rates = [fps if codec == FRAME_FOLDER else 0.0 for codec, fps in self._index.columns("codec", "fps")]
+        for row, number in zip(self._table[1], numbers.tolist(), strict=True):
+            if rates[number] not in (0.0, self._frames_fps):
+                raise DataError(
+                    f"data set {self.name!r} has {self._frames_fps:g} frames a second, but {row.path!r} has "
+                    f"{rates[number]:g} in the index {self._index.file}; make it again with 'vssl data index ... --fps "
+                    f"{self._frames_fps:g}', or give the rate of the index as data.fps, where the set has that option"
+                )
 
     @cached_property
     def _hashes(self) -> list[str]:
@@ -190,7 +208,7 @@ class TableDataset(ABC):
         """Return the labels of a split, in the order of its videos; classes are those of all splits.
 
         Raises:
-            DataError: there is no such split or label, or a value is empty or no number.
+            DataError: there is no such split or label, or a value is empty or no finite number.
         """
         self._check_split(split)
         if label not in self._kinds:
@@ -217,10 +235,14 @@ class TableDataset(ABC):
         return [row.group or row.path for row in self._rows(split)]
 
     def content_hashes(self, split: str) -> Sequence[str]:
-        """Return a hash of each file's bytes, in the order of the split's videos."""
+        """Return a hash of each file's bytes, in the order of the split's videos.
+
+        Of a copy that ``vssl data prepare`` wrote it is the original's: they are one video.
+        """
         self._check_split(split)
+        origins = [origin for (origin,) in self._index.columns("origin_hash")]
         rows = zip(self._table[1], self._numbers.tolist(), strict=True)
-        return [self._hashes[number] for row, number in rows if row.split == split]
+        return [origins[number] or self._hashes[number] for row, number in rows if row.split == split]
 
     def reader(self) -> FileReader:
         """Return a reader that decodes from the files."""
@@ -263,15 +285,22 @@ class TableDataset(ABC):
 
     def _number(self, label: str, text: str) -> float:
         try:
-            return float(text)
-        except ValueError as error:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        # float32 holds no more; beyond it a value would become infinite unseen.
+        if not abs(value) <= float(np.finfo(np.float32).max):
             raise DataError(
-                f"data set {self.name!r}: label {label!r} has the value {text!r}; expected a number"
-            ) from error
+                f"data set {self.name!r}: label {label!r} has the value {text!r}; expected a number, and a finite one: "
+                "correct it, or leave its row out"
+            )
+        return value
 
 
 def _short_hash(lines: Sequence[str]) -> str:
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=12).hexdigest()
+    # The folders above a set may have any name: only those below it stand in indexes.
+    text = "\n".join(lines).encode(errors="surrogateescape")
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def _names(text: str) -> list[str]:

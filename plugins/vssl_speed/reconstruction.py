@@ -56,7 +56,7 @@ class Decoder(nn.Module):
             stages.append(conv_block(before, after))
         self.stages = nn.Sequential(*stages)
         # Half the time on a CPU: its kernels for 3-D convolutions want channels last.
-        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last_3d)
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Return the clip."""

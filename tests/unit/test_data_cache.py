@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from support.videos import PatternReader, pictures, rows, write_video
 
 import vssl_core.data.cache as cache_module
@@ -19,7 +21,7 @@ from vssl_core.contracts import Video, View
 from vssl_core.data.cache import Picture, estimate_bytes, open_cache
 from vssl_core.data.reader import FileReader
 from vssl_core.data.scan import build_index
-from vssl_core.errors import ClipError
+from vssl_core.errors import ClipError, DataError
 
 SIZES: list[Picture] = [((16, 24), "short-side-crop"), ((12, 12), "pad")]
 
@@ -182,6 +184,81 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         open_cache(PatternReader(), videos, SIZES[:1], tmp_path / "cache", stop, workers=1)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def _patterns(folder: Path, n_videos: int = 3) -> list[Video]:
+    found = []
+    for video in rows(n_videos, n_frames=5):
+        (folder / video.video_id).touch()
+        found.append(Video(video.index, video.video_id, str(folder / video.video_id), 5, 25.0, 0.2, (8, 8)))
+    return found
+
+
+def test_what_killed_builds_left_is_removed(tmp_path: Path) -> None:
+    folder, videos = tmp_path / "cache", _patterns(tmp_path)
+    own = cache_module._key(PatternReader(), videos, SIZES[0])
+    gone, building = "8x8-pad-0123", "8x8-pad-4567"
+    left = {name: folder / f"{name}.a_8bcdef" for name in (own, gone, building)}
+    for torn in left.values():
+        torn.mkdir(parents=True)
+        (torn / "frames.u8").write_bytes(b"half")
+    (folder / "8x8-pad-89ab").mkdir()
+    with FileLock(folder / f"{building}.lock"):
+        open_cache(PatternReader(), videos, SIZES[:1], folder, workers=1)
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    assert found == sorted([own, "8x8-pad-89ab", left[building].name]), "what another process is building stays"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def full(handle: int, start: int, size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    n_bytes = 3 * 5 * 16 * 24 * 3
+    with pytest.raises(DataError, match=rf"/cache: .* takes {n_bytes} bytes .*loader\.cache=never"):
+        open_cache(PatternReader(), _patterns(tmp_path), SIZES[:1], tmp_path / "cache", workers=1)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_a_full_disk_at_the_end_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(value: object, handle: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache_module.json, "dump", full)
+    with pytest.raises(DataError, match=r"loader\.cache=never"):
+        open_cache(PatternReader(), _patterns(tmp_path), SIZES[:1], tmp_path / "cache", workers=1)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_a_disk_without_reservations_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(handle: int, start: int, size: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    videos = _patterns(tmp_path)
+    cached, view = (
+        open_cache(PatternReader(), videos, SIZES[:1], tmp_path / "cache", workers=1),
+        View(np.arange(5), *SIZES[0]),
+    )
+    np.testing.assert_array_equal(cached(videos[1], [view])[0], PatternReader()(videos[1], [view])[0])
+
+
+class _SurprisingReader(PatternReader):
+    """Raises what no reader should at one video."""
+
+    def __call__(self, video: Video, views: Sequence[View]) -> list[np.ndarray]:
+        if video.index == 1:
+            raise ValueError(f"broken PNG in {video.source}")
+        return super().__call__(video, views)
+
+
+def test_a_surprise_over_one_video_is_its_reason(tmp_path: Path) -> None:
+    videos, view = _patterns(tmp_path), View(np.arange(5), *SIZES[0])
+    cached = open_cache(_SurprisingReader(), videos, SIZES[:1], tmp_path / "cache", workers=1)
+    with pytest.raises(ClipError, match=r"^v001\.mp4: reading it raised ValueError: broken PNG in v001\.mp4$"):
+        cached(videos[1], [view])
+    np.testing.assert_array_equal(cached(videos[2], [view])[0], PatternReader()(videos[2], [view])[0])
 
 
 def test_estimate_is_what_it_takes(tmp_path: Path) -> None:

@@ -106,6 +106,52 @@ def test_an_unchanged_set_is_not_read_again(run: Any, videos: Path, tmp_path: Pa
     assert (tmp_path / "a.index").read_bytes() == before
 
 
+def test_what_could_not_be_read_is_read_again_when_asked(
+    run: Any, videos: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    (videos / "wave" / "text.mp4").write_text("no video")
+    arguments = ("index", videos, "--out", tmp_path / "a.index", "--workers", "1")
+    run(*arguments)
+    read: list[str] = []
+    real = scan_module.guarded_map
+    monkeypatch.setattr(
+        scan_module, "guarded_map", lambda work, todo, **more: read.extend(todo) or real(work, todo, **more)
+    )
+    run(*arguments)
+    assert read == []
+    assert "1 broken:" in run(*arguments, "--retry").stdout
+    assert read == ["wave/text.mp4"]
+
+
+def test_thumbnails_beside_videos_are_no_frames(run: Any, videos: Path, tmp_path: Path) -> None:
+    for place in ("cover.png", "wave/a.jpg"):
+        (videos / place).write_bytes(b"a picture that nobody reads")
+    write_frames_folder(videos / "wave" / "shots", pictures(5, 32, 48))
+    run("index", videos, "--out", tmp_path / "a.index", "--workers", "1")
+    assert list(Index(tmp_path / "a.index")) == sorted([*NAMES, "wave/shots"])
+    (videos / "wave" / "shots" / "notes.txt").touch()
+    told = run("index", videos, "--out", tmp_path / "a.index", code=1).stderr
+    assert "'wave/shots'" in told and "holds nothing but its frames" in told.replace("\n", " ")
+
+
+@pytest.mark.parametrize("codec", ["h264", "mjpeg"])
+def test_a_table_of_originals_names_their_copies(codec: str, run: Any, videos: Path, tmp_path: Path) -> None:
+    (videos / "wave" / "a.mp4").rename(videos / "wave" / "a.avi")
+    names = ["walk/c.mp4", "wave/a.avi", "wave/b é.mp4"]
+    table = tmp_path / "list.csv"
+    table.write_text("path,label\n" + "".join(f"{name},{name[:4]}\n" for name in names), encoding="utf-8")
+    run("prepare", videos, tmp_path / "small", "--short-side", "16", "--codec", codec, "--workers", "1")
+    there = list(Index(tmp_path / "small" / "set.index"))
+    assert len(there) == 3 and "wave/a.avi" not in there
+    for index in ("", str(tmp_path / "small" / "set.index")):
+        dataset = CsvDataset(root=str(tmp_path / "small"), csv=str(table), index=index)
+        assert [video.video_id for video in dataset.videos("train")] == there
+        assert all(video.n_frames and min(video.size) == 16 for video in dataset.videos("train"))
+        assert dataset.targets("train", "label").values.tolist() == [0, 1, 1]
+    run("index", table, "--root", tmp_path / "small", "--out", tmp_path / "a.index", "--workers", "1")
+    assert list(Index(tmp_path / "a.index")) == there
+
+
 def test_check_and_motion(run: Any, tmp_path: Path) -> None:
     write_video(tmp_path / "set" / "a.mp4", pictures(24), options={"g": "12", "bf": "0"})
     overwrite_packets(tmp_path / "set" / "a.mp4", range(14, 24))

@@ -6,6 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,3 +100,55 @@ def test_too_many_hanging_videos_stop_the_run() -> None:
     )
     with pytest.raises(DataError, match=r"v002\.mp4: reading it did not end"):
         list(loader.batches(0, 9))
+
+
+class SurprisingReader(PatternReader):
+    """Raises, over one video, what no reader should."""
+
+    def __call__(self, video: Video, views: Sequence[View]) -> list[np.ndarray]:
+        if video.index == 2:
+            raise ValueError(f"broken PNG file {video.source}")
+        return super().__call__(video, views)
+
+
+class SurprisingPlanner(ClipPlanner):
+    """Has a mistake that shows at one video."""
+
+    def __call__(self, video: Video, rng: np.random.Generator) -> tuple[list[View], dict[str, Any]]:
+        if video.index == 2:
+            raise ValueError("a planner's mistake")
+        return super().__call__(video, rng)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_surprise_while_reading_is_the_videos_reason(workers: int) -> None:
+    loader = _loader(SurprisingReader(), workers)
+    _same(list(loader.batches(0, 6)), list(_loader(PatternReader(broken=[2]), 0).batches(0, 6)))
+    # Named by its id: the reason stands in records, which must not differ between machines.
+    reason = "v002.mp4: reading it raised ValueError: broken PNG file v002.mp4"
+    assert dict(loader.quarantine.reasons) == {"v002.mp4": reason}
+    loader.close()
+
+
+def test_a_surprise_of_an_empty_video_is_its_reason() -> None:
+    videos = rows(N_VIDEOS)
+    videos[2] = replace(videos[2], n_frames=0)
+    loader = Loader(
+        videos, ClipPlanner(), SurprisingReader(), batch_size=4, seed=3, workers=0, quarantine=Quarantine(0.5, N_VIDEOS)
+    )
+    list(loader.batches(0, 3))
+    assert list(loader.quarantine.reasons) == ["v002.mp4"]
+
+
+def test_a_surprise_while_planning_is_shown() -> None:
+    loader = Loader(
+        rows(N_VIDEOS),
+        SurprisingPlanner(),
+        PatternReader(),
+        batch_size=4,
+        seed=3,
+        workers=0,
+        quarantine=Quarantine(0.5, N_VIDEOS),
+    )
+    with pytest.raises(ValueError, match="a planner's mistake"):
+        list(loader.batches(0, 3))

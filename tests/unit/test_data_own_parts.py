@@ -37,7 +37,7 @@ def test_folders_of_pictures_are_videos(tmp_path: Path) -> None:
 
 
 def test_folders_of_frames_lie_in_classes_and_splits(tmp_path: Path) -> None:
-    for place in ("train/run/p1_a", "train/jump/p2_a", "train/run/deep/p1_b", "test/jump/p3_a", "scrap/p9"):
+    for place in ("train/run/p1_a", "train/jump/p2_a", "train/run/deep/p1_b", "test/jump/p3_a"):
         empty(tmp_path / place / "1.jpg")
     dataset = FramesDataset(root=str(tmp_path), group_pattern=r"/(p\d)_")
     assert sorted(listed(dataset)) == [

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +25,12 @@ from vssl_core.contracts import View
 from vssl_core.data.prepare import CODECS, Prepared, prepare, prepared_path
 from vssl_core.data.probe import Probe, probe
 from vssl_core.data.reader import read_views
+from vssl_core.data.scan import ORIGINS, build_index
 from vssl_core.errors import ConfigError, DataError
 
 N_FRAMES = 30
+#: what ``prepare`` keeps beside copies
+NOTES = {".prepared.json", ".prepared.lock", ".prepared-from.json", ORIGINS}
 UNEVEN = (100 + np.cumsum(np.random.default_rng(0).integers(1, 9, N_FRAMES))).tolist()
 
 
@@ -67,7 +74,7 @@ def _state(root: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes())
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != ".prepared.json"
+        if path.is_file() and path.name not in NOTES
     }
 
 
@@ -186,6 +193,95 @@ def test_a_changed_original_is_copied_again(source: Path, tmp_path: Path) -> Non
     assert probe(str(tmp_path / "set" / "small.mp4")).table.n_frames == 9
 
 
+@pytest.mark.parametrize("later_s", [-3600, 0])
+def test_an_original_replaced_by_an_older_file_is_copied_again(source: Path, tmp_path: Path, later_s: int) -> None:
+    """As unpacking an archive or restoring a backup does."""
+    root = tmp_path / "source"
+    root.mkdir()
+    shutil.copy(source / "small.mp4", root / "small.mp4")
+    _prepare(root, ["small.mp4"], tmp_path / "set")
+    older = (root / "small.mp4").stat().st_mtime_ns + later_s * 10**9
+    write_video(root / "small.mp4", pictures(9, 32, 46))
+    os.utime(root / "small.mp4", ns=(older, older))
+    again = _prepare(root, ["small.mp4"], tmp_path / "set")
+    assert (again.written, again.known) == (("small.mp4",), ())
+    assert probe(str(tmp_path / "set" / "small.mp4")).table.n_frames == 9
+    assert json.loads((tmp_path / "set" / ORIGINS).read_text()) == {"small.mp4": _hash(root / "small.mp4")}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def test_what_copies_were_made_of_is_noted(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    _prepare(source, ["deep/tall ü.mkv", "absent.mp4"], tmp_path / "set")
+    _prepare(source, ["small.mp4"], tmp_path / "set")
+    expected = {"deep/tall ü.mkv.mp4": _hash(source / "deep/tall ü.mkv"), "small.mp4": _hash(source / "small.mp4")}
+    assert json.loads((tmp_path / "set" / ORIGINS).read_text(encoding="utf-8")) == expected
+    index = build_index(tmp_path / "set", list(expected), cache_file=tmp_path / "a.index", workers=1)
+    assert {name: index[name].origin_hash for name in index} == expected
+    # A copy of a copy is of the first original still.
+    _prepare(tmp_path / "set", list(expected), tmp_path / "smaller", short_side=32)
+    assert json.loads((tmp_path / "smaller" / ORIGINS).read_text(encoding="utf-8")) == expected
+
+
+def test_copies_of_former_versions_get_their_originals_noted(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _prepare(source, ["small.mp4", "turned.mp4"], tmp_path / "set")
+    noted = (tmp_path / "set" / ORIGINS).read_bytes()
+    for name in (ORIGINS, ".prepared-from.json"):
+        (tmp_path / "set" / name).unlink()
+    monkeypatch.setattr(prepare_module, "_encode", lambda *_: pytest.fail("a copy was written again"))
+    again = _prepare(source, ["small.mp4", "turned.mp4"], tmp_path / "set")
+    assert (again.written, again.known, again.failed) == ((), ("small.mp4", "turned.mp4"), {})
+    assert (tmp_path / "set" / ORIGINS).read_bytes() == noted
+
+
+def test_copies_outlive_their_originals(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(source, tmp_path / "source")
+    _prepare(tmp_path / "source", ["small.mp4"], tmp_path / "set")
+    (tmp_path / "source" / "small.mp4").unlink()
+    again = _prepare(tmp_path / "source", ["small.mp4"], tmp_path / "set")
+    assert (again.known, again.failed) == (("small.mp4",), {})
+
+
+def test_two_at_once_do_not_harm_one_another(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = prepare_module._encode
+
+    def slow(place: str, target: str, *options: Any) -> None:
+        real(place, target, *options)
+        with (tmp_path / "calls").open("ab") as handle:
+            handle.write(b".")
+        time.sleep(0.5)
+
+    monkeypatch.setattr(prepare_module, "_encode", slow)
+    names = ["small.mp4", "turned.mp4"]
+    done: list[Prepared] = []
+    threads = [
+        threading.Thread(target=lambda: done.append(_prepare(source, names, tmp_path / "set"))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted((one.written, one.known, one.failed) for one in done) == [
+        ((), tuple(names), {}),
+        (tuple(names), (), {}),
+    ]
+    assert len((tmp_path / "calls").read_bytes()) == 2, "each was encoded once"
+
+
+def test_only_what_is_torn_of_these_copies_is_removed(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    torn, other = ".small.mp4.ab1_9zzz.mp4", ".small.mp4.webm.ab1_9zzz.mp4"
+    for name in (torn, other, ".small.mp4.txt"):
+        (tmp_path / "set" / name).touch()
+    _prepare(source, ["small.mp4"], tmp_path / "set")
+    assert sorted(_state(tmp_path / "set")) == [".small.mp4.txt", other, "small.mp4"]
+
+
 def test_copies_of_two_kinds_never_share_a_folder(source: Path, tmp_path: Path) -> None:
     prepare(source, ["small.mp4"], tmp_path / "set", short_side=32, codec="h264", workers=1)
     for other in ({"short_side": 16, "codec": "h264"}, {"short_side": 32, "codec": "mjpeg"}):
@@ -218,7 +314,7 @@ def test_an_interrupted_copy_clears_up(source: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(prepare_module, "_encode", failing)
     with pytest.raises(OSError, match="no space left"):
         _prepare(source, ["small.mp4"], tmp_path / "set")
-    assert [path.name for path in (tmp_path / "set").iterdir()] == [".prepared.json"]
+    assert {path.name for path in (tmp_path / "set").iterdir()} <= NOTES
 
 
 def _damaged(root: Path) -> dict[str, Path]:
@@ -272,7 +368,7 @@ def test_a_file_that_grows_under_the_copy(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(prepare_module, "probe", growing)
     done = _prepare(tmp_path / "source", ["a.mp4"], tmp_path / "set")
     assert done.failed == {"a.mp4": "a.mp4: it decodes to more than its 6 frames"}
-    assert [path.name for path in (tmp_path / "set").iterdir()] == [".prepared.json"]
+    assert {path.name for path in (tmp_path / "set").iterdir()} <= NOTES
 
 
 def test_destinations_that_mix_copies_and_originals_are_refused(source: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
@@ -286,6 +287,22 @@ def test_a_picture_that_is_written_over(folder: Path, examined: Any) -> None:
     )
 
 
+def test_folders_of_pictures_are_looked_at_closely_too(folder: Path) -> None:
+    still = np.repeat(pictures(1), 6, axis=0)
+    still[3:] = 255 - still[3:]
+    write_frames_folder(folder / "set" / "a", still)
+    assert build_set(folder, ["a"])["a"].motion is None
+    curve = build_set(folder, ["a"], motion=True)["a"].motion
+    assert curve is not None and curve.nonzero()[0].tolist() == [3]
+    whole = (folder / "set" / "a" / "img_2.png").read_bytes()
+    (folder / "set" / "a" / "img_2.png").write_bytes(whole[: len(whole) // 2])
+    assert build_set(folder, ["a"])["a"].damage == ""
+    row = build_set(folder, ["a"], check="decode")["a"]
+    assert (row.reason, row.n_frames, row.checked) == ("", 6, "decode")
+    assert row.damage.startswith("1 of 6 pictures cannot be read, such as 'img_2.png': ")
+    assert str(folder) not in row.damage
+
+
 def test_a_rate_of_pictures_that_is_given_anew_counts(folder: Path) -> None:
     write_frames_folder(folder / "set" / "a", pictures(6))
     assert build_set(folder, ["a"], frames_fps=12.0)["a"].fps == 12.0
@@ -337,6 +354,63 @@ def test_a_file_that_changes_while_it_is_indexed_is_refused(folder: Path, monkey
     index = build_set(folder, ["a.mp4"])
     with pytest.raises(ClipError, match="changed since it was indexed"):
         FileReader(index)(indexed_video(folder, index, "a.mp4"), [View(np.array([0]), (8, 8))])
+
+
+def test_what_kept_a_file_from_being_opened_may_be_gone_the_next_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, examined: Any
+) -> None:
+    write_video(folder / "set" / "a.mp4", pictures(4))
+    real = probe
+
+    def locked(source: str, **options: Any) -> Probe:
+        raise PermissionError(13, "Permission denied", source)
+
+    monkeypatch.setattr(scan_module, "probe", locked)
+    row = build_set(folder, ["a.mp4"])["a.mp4"]
+    assert row.reason == "a.mp4: Permission denied"
+    monkeypatch.setattr(scan_module, "probe", real)
+    assert build_set(folder, ["a.mp4"])["a.mp4"].reason == ""
+
+
+def test_broken_files_are_tried_again_when_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that was paused makes whole files look as if they hung."""
+    write_video(folder / "set" / "a.mp4", pictures(4))
+    real = probe
+
+    def surprised(source: str, **options: Any) -> Probe:
+        raise ValueError(f"{source} is odd")
+
+    monkeypatch.setattr(scan_module, "probe", surprised)
+    assert build_set(folder, ["a.mp4"])["a.mp4"].reason == "a.mp4: ValueError: a.mp4 is odd"
+    monkeypatch.setattr(scan_module, "probe", real)
+    assert build_set(folder, ["a.mp4"])["a.mp4"].reason, "it is known to be broken"
+    assert build_set(folder, ["a.mp4"], retry=True)["a.mp4"].reason == ""
+
+
+def test_an_index_of_another_folder_tells_nothing_of_this_one(folder: Path) -> None:
+    """Same name, size and time, as archives restore them."""
+    for root, seed in (("set", 0), ("other", 1)):
+        path = write_video(folder / root / "a.mp4", pictures(6, seed=seed), codec="mpeg4", options={"g": "1"})
+        path.write_bytes(path.read_bytes().ljust(60_000, b"\0"))
+        os.utime(path, ns=(5, 5))
+    first = build_set(folder, ["a.mp4", "gone.mp4"])
+    second = scan_module.build_index(folder / "other", ["a.mp4", "gone.mp4"], cache_file=folder / "b.index")
+    assert first["a.mp4"].bytes == second["a.mp4"].bytes
+    assert first["a.mp4"].content_hash != second["a.mp4"].content_hash
+    assert second["gone.mp4"].reason == "gone.mp4: No such file or directory"
+
+
+def test_an_index_that_is_made_anew_is_another_one(folder: Path) -> None:
+    """A loader worker that starts late must not take its rows for those that the run was planned on."""
+    for name in ("b.mp4", "c.mp4"):
+        write_video(folder / "set" / name, pictures(4))
+    index = build_set(folder, ["b.mp4", "c.mp4"])
+    sent = pickle.dumps(index)
+    assert list(pickle.loads(sent)) == ["b.mp4", "c.mp4"]
+    write_video(folder / "set" / "a.mp4", pictures(4))
+    build_set(folder, ["a.mp4", "b.mp4", "c.mp4"])
+    with pytest.raises(DataError, match="was made anew while it was in use"):
+        pickle.loads(sent)
 
 
 def test_names_that_are_not_unicode(folder: Path) -> None:

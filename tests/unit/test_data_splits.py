@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.videos import rows
+from support.videos import pictures, rows, write_video
 
 from vssl_core.contracts import Reader, Targets, Video
+from vssl_core.data.prepare import prepare
 from vssl_core.data.splits import check_overlap, check_splits, cut_validation, fit_val
 from vssl_core.errors import DataError
+from vssl_datasets.folder import FolderDataset
 
 
 class _Set:
@@ -122,6 +125,24 @@ def test_the_same_file_is_an_overlap_across_sets() -> None:
         check_overlap(pretrain, pretrain.videos("train"), other)
     kept = [video for video in pretrain.videos("train") if video.index != 2]
     check_overlap(pretrain, kept, other)
+
+
+def test_a_copy_and_its_original_are_one_video(tmp_path: Path) -> None:
+    """Pretraining on the small copy of a test video is pretraining on the test video."""
+    originals = tmp_path / "originals"
+    for at, place in enumerate(["train/a.mp4", "train/b.avi", "test/c.mp4", "test/d.mp4"]):
+        codec = "mpeg4" if place.endswith(".avi") else "libx264"
+        write_video(originals / place, pictures(5, 32, 48, seed=at), codec=codec)
+    stock = tmp_path / "stock"
+    stock.mkdir()
+    for name, place in (("x.mp4", "test/c.mp4"), ("y.avi", "train/b.avi")):
+        (stock / name).write_bytes((originals / place).read_bytes())
+    prepare(stock, ["x.mp4", "y.avi"], tmp_path / "copies", short_side=16, workers=1)
+    measured, pretrain = FolderDataset(root=str(originals)), FolderDataset(root=str(tmp_path / "copies"))
+    videos = {video.video_id: video for video in pretrain.videos("train")}
+    with pytest.raises(DataError, match=r"1 test videos .*x\.mp4 and test video test/c\.mp4 are the same file"):
+        check_overlap(pretrain, list(videos.values()), measured)
+    check_overlap(pretrain, [videos["y.avi.mp4"]], measured)
 
 
 def test_a_shared_group_is_an_overlap_within_one_set() -> None:

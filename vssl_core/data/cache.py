@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vssl_core.contracts import Reader, Video, View
 from vssl_core.data.fit import DECODING
-from vssl_core.data.guard import guarded_map
+from vssl_core.data.guard import guarded_map, read_blamed
 from vssl_core.data.progress import Progress
-from vssl_core.errors import ClipError
+from vssl_core.errors import ClipError, DataError
 
 __all__ = ["CachedReader", "Picture", "PixelCache", "estimate_bytes", "open_cache"]
 
@@ -30,6 +32,9 @@ __all__ = ["CachedReader", "Picture", "PixelCache", "estimate_bytes", "open_cach
 Picture = tuple[tuple[int, int], str]
 
 _PIXELS, _TABLE = "frames.u8", "cache.json"
+# A cache in the making: the cache's name, and what ``mkdtemp`` adds.
+_TORN = re.compile(r"(?P<name>.+)\.[a-z0-9_]{8}")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # A video that is not decoded by then hangs: seconds, and seconds a frame on top.
 _LIMIT_S, _SLOWEST_FRAME_S = 60.0, 1.0
 
@@ -166,6 +171,9 @@ def open_cache(
         folder: where caches are kept.
         progress: called with (videos done, videos to do) while building.
         workers: decoding processes; 0: as many as the machine has cores.
+
+    Raises:
+        DataError: the disk is too full for a cache that has to be built.
     """
     folder = Path(folder)
     caches = []
@@ -175,6 +183,7 @@ def open_cache(
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{place}.lock"):
                 if not (place / _TABLE).is_file():
+                    _remove_torn(folder, place.name)
                     _build(reader, videos, picture, place, progress, workers)
         caches.append(PixelCache(place))
     return CachedReader(reader, caches)
@@ -199,10 +208,31 @@ def _stat_key(video: Video) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
+def _remove_torn(folder: Path, held: str) -> None:
+    """Remove what builds that were killed left behind; ``held``: the cache whose lock is ours."""
+    for torn in folder.iterdir():
+        match = _TORN.fullmatch(torn.name)
+        if match is None or not torn.is_dir():
+            continue
+        if match["name"] == held:
+            shutil.rmtree(torn, ignore_errors=True)
+            continue
+        # Of another set: whoever is still building it holds its lock.
+        try:
+            with FileLock(folder / f"{match['name']}.lock", timeout=0):
+                shutil.rmtree(torn, ignore_errors=True)
+        except Timeout:
+            pass
+
+
 def _build(
     reader: Reader, videos: Sequence[Video], picture: Picture, place: Path, progress: Progress | None, workers: int
 ) -> None:
-    """Decode every frame into a temporary folder beside ``place`` and move it there."""
+    """Decode every frame into a temporary folder beside ``place`` and move it there.
+
+    Raises:
+        DataError: the disk is too full.
+    """
     began = time.perf_counter()
     (height, width), fit = picture
     offsets = np.cumsum([0, *(video.n_frames for video in videos)])
@@ -211,7 +241,7 @@ def _build(
     try:
         # An empty file cannot be mapped; then there is nothing to read either.
         shape = (max(total, 1), height, width, 3)
-        np.memmap(temporary / _PIXELS, np.uint8, "w+", shape=shape).flush()
+        _allocate(temporary / _PIXELS, math.prod(shape))
         entries: dict[str, dict[str, Any]] = {}
         decode = partial(_decode_into, reader, picture, str(temporary / _PIXELS), shape)
         items = [(video, int(offset)) for video, offset in zip(videos, offsets, strict=False)]
@@ -245,9 +275,31 @@ def _build(
         # What is left of a build that was killed between its two files.
         shutil.rmtree(place, ignore_errors=True)
         os.replace(temporary, place)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            n_bytes = math.prod(shape)
+            raise DataError(
+                f"{place.parent}: the cache of decoded frames takes {n_bytes} bytes ({n_bytes / 2**30:.1f} GiB), and "
+                "the disk has no space for it; make room, or decode while training with loader.cache=never"
+            ) from error
         raise
+
+
+def _allocate(file: Path, n_bytes: int) -> None:
+    """Make a file of zeros that has its place on the disk: writing to a mapping of it cannot fail for want of space.
+
+    A hole would be filled on the way, and a full disk then kills the process that decodes, over some video or other.
+    """
+    with file.open("wb") as handle:
+        handle.truncate(n_bytes)
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(handle.fileno(), 0, n_bytes)
+            except OSError as error:
+                # Not every file system can.
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                    raise
 
 
 def _decode_into(
@@ -264,9 +316,9 @@ def _decode_video(reader: Reader, video: Video, picture: Picture, out: np.ndarra
     size, fit = picture
     try:
         if not video.n_frames:
-            reader(video, ())
+            read_blamed(reader, video, ())
             return f"video {video.video_id!r} has no readable frames", {}
-        out[:] = reader(video, [View(np.arange(video.n_frames, dtype=np.int64), size, fit)])[0]
+        out[:] = read_blamed(reader, video, [View(np.arange(video.n_frames, dtype=np.int64), size, fit)])[0]
     except ClipError as error:
         reason = str(error)
     else:
@@ -275,7 +327,7 @@ def _decode_video(reader: Reader, video: Video, picture: Picture, out: np.ndarra
     missing: dict[int, str] = {}
     for frame in range(video.n_frames):
         try:
-            out[frame] = reader(video, [View(np.array([frame], dtype=np.int64), size, fit)])[0][0]
+            out[frame] = read_blamed(reader, video, [View(np.array([frame], dtype=np.int64), size, fit)])[0][0]
         except ClipError as error:
             missing[frame] = str(error)
     return ("", missing) if len(missing) < video.n_frames else (reason, {})

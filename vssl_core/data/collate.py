@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.flow import with_flow
 from vssl_core.data.flow_cache import FlowCache, default_cache
+from vssl_core.data.guard import read_blamed
 from vssl_core.data.plan import sample_rng, sample_seed
 from vssl_core.data.watch import Heartbeats
 from vssl_core.data.yuv import YuvBatch, YuvClip
@@ -104,12 +105,12 @@ class Sampler:
             raise ClipError(self.barred[key.row])
         if video.n_frames < 1:
             # A planner cannot plan for it; the reader knows why.
-            self.reader(video, ())
+            read_blamed(self.reader, video, ())
             raise ClipError(f"video {video.video_id!r} has no readable frames")
         views, targets = self.planner(video, sample_rng(key.seed, key.epoch, video.index))
         if self.labels is not None:
             targets = {**targets, "label": int(self.labels[key.row])}
-        clips = list(self.reader(video, views))
+        clips = read_blamed(self.reader, video, views)
         if any(view.flow is not None for view in views):
             self._flows = self._flows or default_cache()
             clips = with_flow(video, views, clips, reader=self.reader, cache=self._flows)

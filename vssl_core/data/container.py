@@ -43,7 +43,7 @@ def open_video(source: str, *, analyse: bool = True) -> Iterator[tuple[InputCont
         ClipError: no such file, not a video, or a playlist that would make other files or addresses be opened.
     """
     import av
-    from av.stream import Discard
+    from av.stream import Discard, Disposition
 
     path = Path(source).absolute()
     if not path.is_file():
@@ -64,6 +64,8 @@ def open_video(source: str, *, analyse: bool = True) -> Iterator[tuple[InputCont
         stream = cast("VideoStream | None", container.streams.best("video"))
         if stream is None or stream.codec_context is None:
             raise ClipError(f"{source}: no video stream that can be decoded")
+        if stream.disposition & Disposition.attached_pic:
+            raise ClipError(f"{source}: no video stream but a picture that is attached to its sound, such as a cover")
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vssl_core.errors import ClipError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["PICTURE_ENDINGS", "natural_key", "picture_entries", "picture_names", "picture_size", "read_pictures"]
 
@@ -50,13 +54,13 @@ def picture_size(file: str) -> tuple[int, int]:
     Raises:
         ClipError: it is no picture that can be read.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(file, formats=_FORMATS) as image:
             return image.height, image.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ClipError(f"{file}: not a readable picture ({error})") from error
+    except Exception as error:  # what the library raises for a damaged header is of any type
+        raise ClipError(f"{file}: {_unreadable(error)}") from error
 
 
 def read_pictures(
@@ -82,7 +86,7 @@ def read_pictures(
     Raises:
         ClipError: the folder is gone or has changed, or a frame outside of it is wanted.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     names = picture_names(folder)
     if len(names) != n_frames:
@@ -96,9 +100,24 @@ def read_pictures(
             if newest_ns is not None and os.stat(file).st_mtime_ns > newest_ns:
                 raise ClipError(f"{file}: changed since it was indexed; start the run again to index it anew")
             with Image.open(file, formats=_FORMATS) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            missing[frame] = f"not a readable picture ({error})"
+                pixels = _rgb(image)
+        except ClipError:
+            raise
+        except Exception as error:  # as in picture_size
+            missing[frame] = _unreadable(error)
             continue
         emit(frame, pixels)
     return missing
+
+
+def _unreadable(error: Exception) -> str:
+    return f"not a readable picture ({type(error).__name__}: {error})"
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """Return a picture as uint8 ``[H, W, 3]``."""
+    if image.mode.split(";")[0] != "I":
+        return np.asarray(image.convert("RGB"))
+    # Grey of 16 bits: convert would cut off at 255 what goes to 65535.
+    grey = (np.clip(np.asarray(image), 0, 65535).astype(np.uint32) + 128) // 257
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)

@@ -11,11 +11,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from vssl_core.errors import VsslError
+from vssl_core.errors import ClipError, VsslError
 
-__all__ = ["Outcome", "guarded_map", "reason_of_death"]
+if TYPE_CHECKING:
+    from vssl_core.contracts import Reader, Video, View
+
+__all__ = ["Outcome", "guarded_map", "read_blamed", "reason_of_death"]
 
 Item = TypeVar("Item")
 # How far work may run ahead of the item that is waited for: a million results are not kept at once.
@@ -140,12 +143,14 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
     """Answer items until the pipe ends."""
     # Ctrl-C reaches the whole group: the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
+    # Here, since that module needs this one.
+    from vssl_core.data.watch import end_with_parent
+
+    # A parent that is killed closes nothing, forked siblings hold its ends of the pipes too; and work that hangs would
+    # never get to look.
+    end_with_parent(0)
     pipe.send((False, _READY))
     while True:
-        # A parent that is killed closes nothing: forked siblings hold its ends of the pipes too.
-        if parent is not None and pipe not in wait([pipe, parent.sentinel]):
-            return
         try:
             item = pipe.recv()
         except EOFError:
@@ -155,6 +160,23 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
         except Exception as error:
             answer = (True, error)
         pipe.send(answer)
+
+
+def read_blamed(reader: Reader, video: Video, views: Sequence[View]) -> list[Any]:
+    """Read a video; what a library raises over it is the video's own fault, as its death would be.
+
+    Raises:
+        ClipError: the video cannot be read, for whatever reason.
+    """
+    try:
+        return list(reader(video, views))
+    except VsslError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        # Without the root: the reason stands in records, which must not differ between machines.
+        reason = reason.replace(video.source, video.video_id) if video.source else reason
+        raise ClipError(f"{video.video_id}: reading it raised {reason}") from error
 
 
 def reason_of_death(exit_code: int | None) -> str:

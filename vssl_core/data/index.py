@@ -29,7 +29,9 @@ _SCHEMA = pa.schema(
         ("path", pa.string()),
         ("bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
+        ("inode", pa.int64()),
         ("content_hash", pa.string()),
+        ("origin_hash", pa.string()),
         ("reason", pa.string()),
         ("damage", pa.string()),
         ("checked", pa.string()),
@@ -89,6 +91,7 @@ class IndexRow:
         has_audio: whether there is a sound track.
         bytes: size of the file.
         mtime_ns: when it was last changed.
+        origin_hash: of a copy that ``prepare`` wrote, the ``content_hash`` of the file that it was made of; else empty.
         motion: float32 ``[n_frames]`` of motion energy, where it was asked for.
     """
 
@@ -107,6 +110,7 @@ class IndexRow:
     has_audio: bool = False
     bytes: int = 0
     mtime_ns: int = 0
+    origin_hash: str = ""
     motion: np.ndarray | None = None
 
 
@@ -125,6 +129,9 @@ class Index:
         try:
             with self.file.open("rb") as handle:
                 self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+                # Written once and then replaced as a whole, never changed.
+                found = os.fstat(handle.fileno())
+                self._identity = (found.st_ino, found.st_mtime_ns)
             self._reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._map)))
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise DataError(f"{self.file} is no index of videos ({error}); make it with 'vssl data index'") from error
@@ -135,13 +142,22 @@ class Index:
         self._batch: tuple[int, pa.RecordBatch] | None = None
         self._touched = 0
 
-    def __getstate__(self) -> str:
-        """Pickle the file's name alone: every process maps the file itself."""
-        return str(self.file.absolute())
+    def __getstate__(self) -> tuple[str, tuple[int, int]]:
+        """Pickle the file's name, and which file it is: every process maps the file itself."""
+        return str(self.file.absolute()), self._identity
 
-    def __setstate__(self, file: str) -> None:
-        """Map the file."""
+    def __setstate__(self, state: tuple[str, tuple[int, int]]) -> None:
+        """Map the file.
+
+        Raises:
+            DataError: another index stands in its place, whose rows may be others.
+        """
+        file, identity = state
         self.__init__(file)  # type: ignore[misc]
+        if self._identity != identity:
+            raise DataError(
+                f"{file} was made anew while it was in use; start the run again, which goes on where it was"
+            )
 
     def __len__(self) -> int:
         """Return the number of files, the unreadable ones counted."""
@@ -281,6 +297,7 @@ def _row(cells: Mapping[str, Any], times: bool) -> IndexRow:
         has_audio=cells["has_audio"],
         bytes=cells["bytes"],
         mtime_ns=cells["mtime_ns"],
+        origin_hash=cells["origin_hash"],
         motion=None if motion is None else np.array(motion, dtype=np.float32),
     )
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import glob
+import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
+from filelock import FileLock
 
 from vssl_core.data.container import decoded, open_video
 from vssl_core.data.fit import FrameFitter
 from vssl_core.data.guard import guarded_map
 from vssl_core.data.probe import FrameTable, probe
 from vssl_core.data.progress import Progress
+from vssl_core.data.scan import ORIGINS
 from vssl_core.errors import ClipError, ConfigError, DataError
 from vssl_core.store.runs import write_json
 
@@ -49,8 +53,12 @@ CODECS = {
 }
 # The header in front: a reader has it with the first bytes of the file.
 _CONTAINER = {"movflags": "faststart"}
-#: in the folder of the copies: how they are made
-_SETTINGS = ".prepared.json"
+#: in the folder of the copies: how they are made; which originals they were made of; who is making them
+_SETTINGS, _STAMPS, _LOCK = ".prepared.json", ".prepared-from.json", ".prepared.lock"
+# What is known of the originals reaches the disk this often: the files are written as a whole.
+_KEPT_EVERY_S = 60.0
+# A copy in the making, as ``mkstemp`` names it.
+_TORN = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.[a-z0-9]+")
 # Copies are written at this many pixels a second or more; a file that takes longer hangs.
 _LIMIT_S, _SLOWEST_BYTES = 120.0, 2e4
 
@@ -85,7 +93,11 @@ def prepare(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Write a copy of every video; the originals are only read. Copies newer than their originals are left alone.
+    """Write a copy of every video; the originals are only read. Copies of originals that did not change are left alone.
+
+    Which file each copy was made of is noted beside the copies: size and time, by which a change is seen, and the hash
+    of its bytes (``ORIGINS``), by which a copy and its original are known as one video. A second process that prepares
+    into the same folder waits for the first.
 
     Frame count and timestamps stay as they are. Frames become upright with square pixels and are scaled down until
     their short side is ``short_side``; smaller ones keep their size. Sound is left out.
@@ -119,28 +131,97 @@ def prepare(
         other = targets.setdefault(prepared_path(path, codec), path)
         if other != path:
             raise DataError(f"the copies of {other!r} and {path!r} would have one name; rename one of them")
-    _keep_apart(destination, {"short_side": short_side, "codec": codec})
-    known = [target for target, path in targets.items() if _is_newer(destination / target, root / path)]
-    settled = set(known)
-    todo = [(path, target) for target, path in targets.items() if target not in settled]
+    destination.mkdir(parents=True, exist_ok=True)
+    with FileLock(destination / _LOCK):
+        _keep_apart(destination, {"short_side": short_side, "codec": codec})
+        # Nobody else is at work here: whatever is torn was left by a process that is no more.
+        _remove_torn(destination, targets)
+        return _prepare(root, targets, destination, short_side, codec, workers or os.cpu_count() or 1, progress)
+
+
+def _prepare(
+    root: Path,
+    targets: Mapping[str, str],
+    destination: Path,
+    short_side: int,
+    codec: str,
+    workers: int,
+    progress: Progress | None,
+) -> Prepared:
+    """Write the copies that are missing, and note what all of them were made of; ``targets``: copy -> original."""
+    origins, inherited = _Origins(destination), _read_map(root / ORIGINS)
+    known = {t for t, path in targets.items() if _is_current(destination / t, root / path, origins.stamps.get(t))}
+    todo = [(path, target, target in known) for target, path in targets.items()]
+    # Copies whose originals are noted, or gone, need nothing.
+    todo = [job for job in todo if not (job[2] and (job[1] in origins or not (root / job[0]).is_file()))]
     work = partial(_copy, str(root), str(destination), short_side, codec)
-    limits = [_LIMIT_S + _size(root / path) / _SLOWEST_BYTES for path, _ in todo]
+    limits = [_LIMIT_S + _size(root / path) / _SLOWEST_BYTES for path, _, _ in todo]
     written, failed = [], {}
-    jobs = guarded_map(work, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
-    for done, ((path, target), job) in enumerate(zip(todo, jobs, strict=True), start=1):
-        reason = job.failure or job.value
-        if job.failure:
-            # Its process could not clean up behind itself.
-            _remove_torn(destination / target)
-        if reason:
-            failed[path] = reason
-        else:
-            written.append(target)
-        if progress is not None:
-            progress(done, len(todo))
-    before = sum(_size(root / path) for target, path in targets.items() if path not in failed)
-    after = sum(_size(destination / target) for target in (*written, *known))
-    return Prepared(tuple(written), tuple(known), failed, before, after)
+    jobs = guarded_map(work, todo, limits_s=limits, workers=workers)
+    try:
+        for done, ((path, target, is_there), job) in enumerate(zip(todo, jobs, strict=True), start=1):
+            copied = job.value or _Copied(job.failure)
+            if job.failure:
+                # Its process could not clean up behind itself.
+                _remove_torn(destination, [target])
+            if copied.reason:
+                failed[path] = copied.reason
+                known.discard(target)
+            else:
+                # A copy of a copy is of the first original.
+                origins.note(target, inherited.get(path, copied.content), copied.stamp)
+                if not is_there:
+                    written.append(target)
+            if progress is not None:
+                progress(done, len(todo))
+    finally:
+        origins.keep()
+    left = tuple(target for target in targets if target in known)
+    before = sum(_size(root / path) for path in targets.values() if path not in failed)
+    after = sum(_size(destination / target) for target in (*written, *left))
+    return Prepared(tuple(written), left, failed, before, after)
+
+
+class _Copied(NamedTuple):
+    """What came of one copy: why there is none, or the original's hash and its size and time."""
+
+    reason: str
+    content: str = ""
+    stamp: tuple[int, int] = (-1, -1)
+
+
+class _Origins:
+    """What the copies of a folder were made of: hash of the original's bytes; its size and time in nanoseconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._kept, self._changed = folder, time.monotonic(), False
+        self.hashes: dict[str, str] = _read_map(folder / ORIGINS)
+        stamps = _read_map(folder / _STAMPS).items()
+        self.stamps: dict[str, tuple[int, int]] = {target: (stamp[0], stamp[1]) for target, stamp in stamps}
+
+    def __contains__(self, target: str) -> bool:
+        return target in self.hashes and target in self.stamps
+
+    def note(self, target: str, content: str, stamp: tuple[int, int]) -> None:
+        self.hashes[target], self.stamps[target], self._changed = content, stamp, True
+        if time.monotonic() - self._kept > _KEPT_EVERY_S:
+            self.keep()
+
+    def keep(self) -> None:
+        if self._changed:
+            # Hashes first: a hash whose stamp is missing is taken anew, a stamp vouches for its hash.
+            write_json(self._folder / ORIGINS, self.hashes)
+            write_json(self._folder / _STAMPS, self.stamps)
+        self._kept, self._changed = time.monotonic(), False
+
+
+def _read_map(file: Path) -> dict[str, Any]:
+    """Return what stands in a file of JSON; nothing where it is missing or broken: it can be found out again."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _keep_apart(destination: Path, settings: Mapping[str, Any]) -> None:
@@ -159,16 +240,25 @@ def _keep_apart(destination: Path, settings: Mapping[str, Any]) -> None:
         raise DataError(f"{destination} holds copies made with {words[0]}, not {words[1]}; choose another folder")
 
 
-def _is_newer(copy: Path, original: Path) -> bool:
-    """Tell whether a copy is there and was written after its original; an original that is gone is no reason."""
+def _is_current(copy: Path, original: Path, stamp: tuple[int, int] | None) -> bool:
+    """Tell whether a copy is there and is of its original as it is; an original that is gone is no reason.
+
+    Where no stamp is noted, as of copies of former versions, it must have been written after its original.
+    """
     try:
         written = copy.stat().st_mtime_ns
     except OSError:
         return False
     try:
-        return written >= original.stat().st_mtime_ns
+        now = _stamp(original)
     except OSError:
         return True
+    return written >= now[1] if stamp is None else stamp == now
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _size(path: Path) -> int:
@@ -178,11 +268,24 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _copy(root: str, destination: str, short_side: int, codec: str, places: tuple[str, str]) -> str:
+def _copy(root: str, destination: str, short_side: int, codec: str, job: tuple[str, str, bool]) -> _Copied:
+    """Write one copy, unless it is there, and hash its original."""
+    path, place, is_there = job
+    source, target = Path(root, path), Path(destination, place)
+    try:
+        # Before the first byte is read: an original that changes meanwhile does not match and is copied again.
+        stamp = _stamp(source)
+        with source.open("rb") as handle:
+            content = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        return _Copied(f"{path}: {error.strerror or type(error).__name__}")
+    reason = "" if is_there else _write(source, target, short_side, codec)
+    return _Copied(reason.replace(str(source), path), content, stamp)
+
+
+def _write(source: Path, target: Path, short_side: int, codec: str) -> str:
     """Write one copy; return why it could not be written, or nothing."""
-    source, target = Path(root, places[0]), Path(destination, places[1])
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_torn(target)
     # Beside its place and moved there when whole: a copy that is there is a copy that is finished.
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=CODECS[codec].ending)
     os.close(handle)
@@ -192,17 +295,24 @@ def _copy(root: str, destination: str, short_side: int, codec: str, places: tupl
         os.replace(temporary, target)
     except ClipError as error:
         Path(temporary).unlink(missing_ok=True)
-        return str(error).replace(str(source), places[0])
+        return str(error)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     return ""
 
 
-def _remove_torn(target: Path) -> None:
-    """Remove what a process that was killed left of a copy."""
-    for torn in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        torn.unlink(missing_ok=True)
+def _remove_torn(destination: Path, targets: Iterable[str]) -> None:
+    """Remove what processes that were killed left of these copies."""
+    names: dict[Path, set[str]] = {}
+    for target in targets:
+        place = destination / target
+        names.setdefault(place.parent, set()).add(place.name)
+    for folder, within in names.items():
+        for name in os.listdir(folder) if folder.is_dir() else ():
+            match = _TORN.fullmatch(name)
+            if match and match["name"] in within:
+                (folder / name).unlink(missing_ok=True)
 
 
 def _encode(source: str, target: str, short_side: int, codec: _Codec) -> None:

@@ -15,10 +15,11 @@ from vssl_core.errors import ClipError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["CHECKS", "FrameTable", "Probe", "probe", "shown_size"]
+__all__ = ["CHECKS", "FrameTable", "Probe", "grey_reader", "probe", "shown_size"]
 
 #: ``"packets"``: all are counted and the first frame is decoded; ``"decode"``: every frame is decoded
 CHECKS = ("packets", "decode")
@@ -88,6 +89,8 @@ class _Scan:
     keys: list[tuple[int, int]] = field(default_factory=list)
     first: VideoFrame | None = None
     error: str = ""
+    #: timestamps of packets that are marked as key frames and cannot be decoded by themselves
+    mismarked: set[int] = field(default_factory=set)
 
 
 def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe:
@@ -111,12 +114,12 @@ def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe
         # Their headers list every sample; other containers state a guess, or nothing.
         promised = stream.frames if "mp4" in container.format.name else 0
         codec, has_audio = stream.codec_context.name, bool(container.streams.audio)
-        scan = _scan(source, container, stream)
+        scan = _scan(source, container, stream, try_keys=True)
     first = scan.first
     if first is None:
         raise ClipError(f"{source}: it holds no frame that can be decoded")
     pts = np.array(sorted(stamp for stamp in scan.shown if stamp is not None), dtype=np.int64)
-    keys = sorted(scan.keys)
+    keys = sorted(key for key in scan.keys if key[0] not in scan.mismarked)
     trusted = not guessed and 0 < len(pts) == len(scan.shown) == len(np.unique(pts)) and first.pts == int(pts[0])
     damage = f"the file is damaged behind frame {len(pts) - 1} ({scan.error})" if scan.error else ""
     if not damage and len(scan.shown) < promised:
@@ -159,18 +162,26 @@ def probe(source: str, *, check: str = "packets", motion: bool = False) -> Probe
     return Probe(table, rate, n_frames / rate, size, varies, codec, has_audio, damage, motion_curve)
 
 
-def _scan(source: str, container: InputContainer, stream: VideoStream) -> _Scan:
-    """Read every packet once and decode until there is a frame."""
+def _scan(source: str, container: InputContainer, stream: VideoStream, *, try_keys: bool = False) -> _Scan:
+    """Read every packet once and decode until there is a frame; with ``try_keys`` also each key frame by itself."""
     import av
 
     vp8 = stream.codec_context.name == "vp8"
+    try_keys = try_keys and not stream.codec_context.codec.intra_only
     found = _Scan()
+    # Trying them resets the decoder, which has to come to a first frame undisturbed.
+    untried: list[Packet] = []
     try:
         for packet in container.demux(stream):
             if packet.is_corrupt:
                 found.error = "it ends within a frame"
                 continue
-            if found.first is None:
+            if try_keys and packet.is_keyframe and packet.pts is not None and packet.size:
+                untried.append(packet)
+            if found.first is not None:
+                found.mismarked |= {key.pts or 0 for key in untried if not _decodes_alone(stream, key)}
+                untried.clear()
+            else:
                 try:
                     found.first = next(iter(packet.decode()), None)
                 except av.FFmpegError as error:
@@ -185,7 +196,29 @@ def _scan(source: str, container: InputContainer, stream: VideoStream) -> _Scan:
     except av.FFmpegError as error:
         # A truncated file: what came before can be read.
         found.error = getattr(error, "strerror", "") or str(error)
+    found.mismarked |= {key.pts or 0 for key in untried if not _decodes_alone(stream, key)}
     return found
+
+
+def _decodes_alone(stream: VideoStream, packet: Packet) -> bool:
+    """Tell whether decoding can begin at a packet that is marked as a key frame.
+
+    Marks are the container's: some files mark every packet (mp4 without a table of key frames, AVI of careless flags),
+    and H.264 marks where a picture that is refreshed bit by bit will be whole some frames later.
+    """
+    import av
+    from av.video.frame import PictureType
+
+    context = stream.codec_context
+    context.flush_buffers()
+    try:
+        pictures = [*packet.decode(), *context.decode(None)]
+    except av.FFmpegError:
+        pictures = []
+    # Drained decoders take nothing more.
+    context.flush_buffers()
+    whole = (PictureType.I, PictureType.SI, PictureType.BI)
+    return any(p.key_frame and p.pict_type in whole and not p.is_corrupt for p in pictures)
 
 
 def _opens_plain(source: str, scan: _Scan) -> bool:
@@ -211,7 +244,7 @@ def _decode_all(source: str, pts: np.ndarray | None, motion: bool) -> tuple[int,
 
     energy: list[float] = []
     before: np.ndarray | None = None
-    count, reason, grey = 0, "", _grey_reader()
+    count, reason, grey = 0, "", grey_reader()
     with open_video(source) as (container, stream):
         try:
             for picture in decoded(container, stream):
@@ -242,7 +275,7 @@ def _shortened(source: str, table: FrameTable) -> FrameTable:
     return replace(table, n_frames=n_frames)
 
 
-def _grey_reader() -> Callable[[VideoFrame], np.ndarray]:
+def grey_reader() -> Callable[[VideoFrame], np.ndarray]:
     """Return a function from a frame to its grey values, float32 ``[64, 64]``; it keeps its scaler between frames."""
     from av.video.reformatter import Interpolation, VideoReformatter
 

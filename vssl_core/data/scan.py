@@ -14,20 +14,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from vssl_core.data.frames import PICTURE_ENDINGS, picture_entries, picture_names, picture_size
+from vssl_core.data.frames import PICTURE_ENDINGS, picture_entries, picture_names, picture_size, read_pictures
 from vssl_core.data.guard import guarded_map
 from vssl_core.data.index import COLUMNS, FRAME_FOLDER, Index, write_sorted_rows
-from vssl_core.data.probe import CHECKS, Probe, probe
+from vssl_core.data.probe import CHECKS, Probe, grey_reader, probe
 from vssl_core.data.progress import Progress
 from vssl_core.errors import ClipError, ConfigError, DataError
 
-__all__ = ["build_index"]
+__all__ = ["ORIGINS", "build_index"]
 
 # A file that is not examined by then hangs: seconds, and bytes a second on top for hashing (and decoding) large files.
 _LIMIT_S = 60.0
 _SLOWEST_READ, _SLOWEST_DECODE = 5e6, 5e4
 # Of folders of pictures, where nobody says.
 _FRAMES_FPS = 25.0
+#: below the root of copies: JSON, path of a copy -> content hash of the file that it was made of
+ORIGINS = ".vssl-origins.json"
+# Stands in a row that is not to be trusted the next time, until it is kept.
+_UNSETTLED = "unsettled"
 # Finished rows reach the disk at least this often.
 _KEPT_EVERY = 64
 
@@ -42,8 +46,9 @@ def build_index(
     check: str = "packets",
     motion: bool = False,
     frames_fps: float = 0.0,
+    retry: bool = False,
 ) -> Index:
-    """Index files; those whose size and modification time are known from before are not read again.
+    """Index files; those whose size, modification time and inode are known from before are not read again.
 
     Known is what stands in ``cache_file``, in other indexes (``*.index``) beside it, and in the journal of a build that
     was stopped. A path that is a folder is a video of its pictures.
@@ -57,6 +62,7 @@ def build_index(
         check: ``"packets"``, or ``"decode"`` to decode every frame and so find damage.
         motion: measure the motion curve of every video, too.
         frames_fps: frames a second of folders of pictures.
+        retry: read files again that could not be read before; those that could not even be opened are always.
 
     Returns:
         An index sorted by path. Unreadable files stand in it with their reasons.
@@ -75,7 +81,8 @@ def build_index(
     cache_file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache_file.with_name(f".{cache_file.name}.lock")):
         stats = {path: _stat(root / path) for path in relative_paths}
-        wanted = _Wanted(check, motion, frames_fps)
+        origins = _origins(root)
+        wanted = _Wanted(check, motion, frames_fps, retry, origins)
         built = _opened(cache_file)
         if built is not None and _up_to_date(built, stats, wanted):
             return built
@@ -91,7 +98,9 @@ def build_index(
             jobs = guarded_map(examine, todo, limits_s=limits, workers=workers or os.cpu_count() or 1)
             for done, (path, job) in enumerate(zip(todo, jobs, strict=True), start=1):
                 row = job.value if job.failure == "" else _failed(path, job.failure)
-                row |= {"bytes": stats[path][0], "mtime_ns": stats[path][1], "checked": check}
+                row |= {**stats[path]._asdict(), "origin_hash": origins.get(path, "")}
+                # Whatever kept the file from being looked at may be gone the next time.
+                row["checked"] = "" if row.pop(_UNSETTLED, False) else check
                 rows.note(path, kept.tell())
                 kept.write(f"{json.dumps(row)}\n".encode())
                 if done % _KEPT_EVERY == 0:
@@ -103,22 +112,30 @@ def build_index(
     return Index(cache_file)
 
 
-def _stat(path: Path) -> tuple[int, int]:
-    """Return bytes and time of a file, or of all pictures of a folder; (-1, -1): it is not there."""
+def _stat(path: Path) -> _Stat:
     try:
         stat = path.stat()
         if not S_ISDIR(stat.st_mode):
-            return (stat.st_size, stat.st_mtime_ns)
+            return _Stat(stat.st_size, stat.st_mtime_ns, stat.st_ino)
         # A folder's own time tells of pictures that come and go, not of one that is written over.
         pictures = [entry.stat() for entry in picture_entries(str(path))]
     except OSError:
-        return (-1, -1)
+        return _ABSENT
     newest = max((picture.st_mtime_ns for picture in pictures), default=0)
-    return (sum(picture.st_size for picture in pictures), max(stat.st_mtime_ns, newest))
+    return _Stat(sum(picture.st_size for picture in pictures), max(stat.st_mtime_ns, newest), stat.st_ino)
 
 
-def _limit_s(stat: tuple[int, int], check: str, motion: bool) -> float:
-    return _LIMIT_S + max(stat[0], 0) / (_SLOWEST_DECODE if motion or check == "decode" else _SLOWEST_READ)
+def _origins(root: Path) -> dict[str, str]:
+    """Return the hashes of what the copies below a folder were made of, where ``prepare`` left them."""
+    try:
+        found = json.loads((root / ORIGINS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(path): str(value) for path, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _limit_s(stat: _Stat, check: str, motion: bool) -> float:
+    return _LIMIT_S + max(stat.bytes, 0) / (_SLOWEST_DECODE if motion or check == "decode" else _SLOWEST_READ)
 
 
 def _opened(file: Path) -> Index | None:
@@ -135,22 +152,42 @@ class _Wanted(NamedTuple):
     check: str
     motion: bool
     frames_fps: float
+    retry: bool
+    origins: Mapping[str, str]
 
 
-def _serves(row: Mapping[str, Any], stat: tuple[int, int], wanted: _Wanted) -> bool:
+class _Stat(NamedTuple):
+    """What tells that a file is the one that was looked at; of a folder: of its pictures together."""
+
+    bytes: int
+    mtime_ns: int
+    inode: int
+
+
+_ABSENT = _Stat(-1, -1, -1)
+
+
+def _serves(row: Mapping[str, Any], stat: _Stat, wanted: _Wanted) -> bool:
     """Tell whether a stored row is of the file as it is, and looked at as closely as is asked for."""
-    check, motion, frames_fps = wanted
-    if (row["bytes"], row["mtime_ns"]) != stat or (check == "decode" and row["checked"] != "decode"):
+    check, motion, frames_fps, retry, origins = wanted
+    if row["origin_hash"] != origins.get(row["path"], ""):
         return False
-    if row["codec"] == FRAME_FOLDER:
-        return bool(row["fps"] == (frames_fps or _FRAMES_FPS))
+    if (row["bytes"], row["mtime_ns"], row["inode"]) != stat or (retry and row["reason"]):
+        return False
+    if stat == _ABSENT:
+        return True
+    if not row["checked"] or (check == "decode" and row["checked"] != "decode"):
+        return False
+    if row["codec"] == FRAME_FOLDER and row["fps"] != (frames_fps or _FRAMES_FPS):
+        return False
     return not motion or row["motion"] is not None or bool(row["reason"])
 
 
-def _up_to_date(built: Index, stats: Mapping[str, tuple[int, int]], wanted: _Wanted) -> bool:
+def _up_to_date(built: Index, stats: Mapping[str, _Stat], wanted: _Wanted) -> bool:
     if len(built) != len(stats):
         return False
-    names = ("path", "bytes", "mtime_ns", "checked", "reason", "codec", "fps", *(("motion",) if wanted.motion else ()))
+    names: tuple[str, ...] = ("path", "bytes", "mtime_ns", "inode", "origin_hash", "checked", "reason", "codec", "fps")
+    names += ("motion",) if wanted.motion else ()
     for cells in built.columns(*names):
         row = dict(zip(names, cells, strict=True))
         if row["path"] not in stats or not _serves(row, stats[row["path"]], wanted):
@@ -173,7 +210,7 @@ class _Rows:
         """Note that the row of ``path`` is a line of the journal."""
         self._places[path] = offset
 
-    def take_known(self, cache_file: Path, stats: Mapping[str, tuple[int, int]], wanted: _Wanted) -> None:
+    def take_known(self, cache_file: Path, stats: Mapping[str, _Stat], wanted: _Wanted) -> None:
         """Take what earlier builds found of these files."""
         for offset, row in _journal(self._journal):
             if self._usable(row, stats, wanted):
@@ -184,9 +221,12 @@ class _Rows:
                 if index is not None and self._usable(row, stats, wanted):
                     self._places[row["path"]] = (index, number)
 
-    def _usable(self, row: Mapping[str, Any], stats: Mapping[str, tuple[int, int]], wanted: _Wanted) -> bool:
+    def _usable(self, row: Mapping[str, Any], stats: Mapping[str, _Stat], wanted: _Wanted) -> bool:
         path = row["path"]
-        return path in stats and path not in self._places and _serves(row, stats[path], wanted)
+        if path not in stats or path in self._places:
+            return False
+        # Of a file that is absent nothing is known, least of all from the index of another folder.
+        return stats[path] != _ABSENT and _serves(row, stats[path], wanted)
 
     def sorted(self) -> Iterator[dict[str, Any]]:
         """Read them one after the other, sorted by path."""
@@ -222,6 +262,8 @@ def _empty(path: str) -> dict[str, Any]:
     return {
         "path": path,
         "content_hash": "absent",
+        "origin_hash": "",
+        "inode": -1,
         "reason": "",
         "damage": "",
         "codec": "",
@@ -261,13 +303,18 @@ def _examine(root: str, check: str, motion: bool, frames_fps: float, path: str) 
     row, source = _empty(path), os.path.join(root, path)
     try:
         if os.path.isdir(source):
-            return row | _folder(source, frames_fps)
+            return row | _folder(source, frames_fps, check == "decode" or motion, motion)
         with open(source, "rb") as handle:
             row["content_hash"] = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         return row | _cells(probe(source, check=check, motion=motion))
-    except (ClipError, OSError) as error:
+    except ClipError as error:
         # Without the root: the reason stands in records, which must not differ between machines.
         return row | {"reason": str(error).replace(source, path)}
+    except OSError as error:
+        return row | {"reason": f"{path}: {error.strerror or type(error).__name__}", _UNSETTLED: True}
+    except Exception as error:
+        # A library's surprise at one file must not end the search through all the others.
+        return row | {"reason": f"{path}: {type(error).__name__}: {str(error).replace(source, path)}"}
 
 
 def _cells(found: Probe) -> dict[str, Any]:
@@ -298,7 +345,7 @@ def _cells(found: Probe) -> dict[str, Any]:
     }
 
 
-def _folder(source: str, fps: float) -> dict[str, Any]:
+def _folder(source: str, fps: float, read_all: bool, motion: bool) -> dict[str, Any]:
     """Return the cells of a folder of pictures.
 
     Raises:
@@ -313,12 +360,37 @@ def _folder(source: str, fps: float) -> dict[str, Any]:
             digest.update(hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest())
     height, width = picture_size(os.path.join(source, names[0]))
     rate = fps or _FRAMES_FPS
+    damage, energy = _all_pictures(source, names) if read_all else ("", [])
     return {
         "content_hash": digest.hexdigest(),
+        "damage": damage,
         "codec": FRAME_FOLDER,
         "n_frames": len(names),
         "fps": rate,
         "duration_s": len(names) / rate,
         "height": height,
         "width": width,
+        "motion": energy if motion else None,
     }
+
+
+def _all_pictures(source: str, names: Sequence[str]) -> tuple[str, list[float]]:
+    """Read all pictures of a folder; return what cannot be read, and the motion curve, 0 where one is missing."""
+    from av.video.frame import VideoFrame
+
+    energy = [0.0] * len(names)
+    grey = grey_reader()
+    before: dict[int, np.ndarray] = {}
+
+    def take(frame: int, pixels: np.ndarray) -> None:
+        now = grey(VideoFrame.from_ndarray(pixels, format="rgb24"))
+        if frame - 1 in before:
+            energy[frame] = float(np.abs(now - before[frame - 1]).mean()) / 255
+        before.clear()
+        before[frame] = now
+
+    missing = read_pictures(source, len(names), np.arange(len(names)), take)
+    if not missing:
+        return "", energy
+    first, reason = next(iter(missing.items()))
+    return f"{len(missing)} of {len(names)} pictures cannot be read, such as {names[first]!r}: {reason}", energy

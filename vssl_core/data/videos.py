@@ -49,6 +49,9 @@ class _Rows(Sequence[Video]):
 class IndexedVideos(_Rows):
     """Videos of one split, from an index. Picklable.
 
+    Segments are timed from the first video frame. Where the video track starts later than the container (the timestamp
+    of the first frame is above 0), players count from the container's start; the index does not hold that.
+
     Args:
         index: of the files.
         root: folder that its paths are relative to.

@@ -89,10 +89,10 @@ def preview_task(config: PretrainConfig, registry: Registry, n_samples: int) -> 
         torch.manual_seed(config.seed)
         task: PretextTask = registry.build("tasks", config.task, backbone, **extra)
     measure_motion(task.planner(), dataset)
-    rows = list(dataset.videos("train"))
+    rows = dataset.videos("train")
     # Spread over the split: neighbours in it are often of one class.
     chosen = np.unique(np.linspace(0, len(rows) - 1, n_samples).round().astype(int))
-    videos = [rows[row] for row in chosen]
+    videos = [rows[row] for row in chosen.tolist()]
     labels = dataset.targets("train", label).values[chosen] if label else None
     task.setup(len(videos), 1)
     quarantine = Quarantine(1.0, len(videos))
