@@ -101,7 +101,7 @@ def test_the_loss_of_two_depths_and_both_directions() -> None:
     # the kept fast colour, the other one (cosine 0). Fast to slow: against the kept slow one (cosine ROOT too).
     to_fast = math.log(math.exp(ROOT) + 1) - ROOT
     to_slow = math.log(2)
-    assert float(output.loss) == pytest.approx(2 * (to_fast + to_slow), abs=1e-6)
+    assert float(output.loss.detach()) == pytest.approx(2 * (to_fast + to_slow), abs=1e-6)
     assert float(output.metrics["loss_stages.0"]) == pytest.approx(to_fast + to_slow, abs=1e-6)
     assert float(output.metrics["loss_output"]) == pytest.approx(to_fast + to_slow, abs=1e-6)
     assert float(output.metrics["contrast_chance"]) == 0.5
