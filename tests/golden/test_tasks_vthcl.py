@@ -111,7 +111,7 @@ def test_the_loss_of_two_depths_and_both_directions() -> None:
     assert task.bank.video.tolist() == [5]
     assert task.bank.features.flatten().tolist() == pytest.approx([*red, *mix, *green, *mix])
     # Now its own slot is no negative, and nothing is left to repel.
-    assert float(task.eval()(batch).loss) == pytest.approx(0.0, abs=1e-6)
+    assert float(task.eval()(batch).loss.detach()) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_one_stretch_is_read_at_two_rates() -> None:

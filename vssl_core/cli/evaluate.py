@@ -51,6 +51,13 @@ def command(run: str, arguments: tuple[str, ...], as_json: bool, quiet: bool) ->
         _print_record(record)
 
 
+def _measured_on(record: Mapping[str, Any]) -> str:
+    data = record["data"]
+    if record["metrics"] and all(metric["name"].startswith("heldout_") for metric in record["metrics"]):
+        return f"the videos of {data['name']} that its pretraining held out"
+    return f"{data['name']}, label {record['label']}: {data['n_test']} test videos"
+
+
 def _known_runs(run: str) -> str:
     folder = Path(run).parent
     runs = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
@@ -59,12 +66,7 @@ def _known_runs(run: str) -> str:
 
 def _print_record(record: Mapping[str, Any]) -> None:
     console = output()
-    data = record["data"]
-    console.print(
-        f"{record['name']} on {data['name']}, label {record['label']}: {data['n_test']} test videos",
-        style="bold",
-        soft_wrap=True,
-    )
+    console.print(f"{record['name']} on {_measured_on(record)}", style="bold", soft_wrap=True)
     rows = []
     for metric in record["metrics"]:
         percent = metric["unit"] == "fraction"
