@@ -22,10 +22,11 @@ from support.videos import decode_all, pictures, write_video
 
 import vssl_core.data.prepare as prepare_module
 from vssl_core.contracts import View
+from vssl_core.data.origins import ORIGINS
 from vssl_core.data.prepare import CODECS, Prepared, prepare, prepared_path
 from vssl_core.data.probe import Probe, probe
 from vssl_core.data.reader import read_views
-from vssl_core.data.scan import ORIGINS, build_index
+from vssl_core.data.scan import build_index
 from vssl_core.errors import ConfigError, DataError
 
 N_FRAMES = 30

@@ -7,7 +7,9 @@ the standard library and of Pebble) break as a whole when a process dies before 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -18,7 +20,7 @@ from vssl_core.errors import ClipError, VsslError
 if TYPE_CHECKING:
     from vssl_core.contracts import Reader, Video, View
 
-__all__ = ["Outcome", "guarded_map", "read_blamed", "reason_of_death"]
+__all__ = ["Outcome", "end_with_parent", "guarded_map", "read_blamed", "reason_of_death"]
 
 Item = TypeVar("Item")
 # How far work may run ahead of the item that is waited for: a million results are not kept at once.
@@ -143,12 +145,9 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
     """Answer items until the pipe ends."""
     # Ctrl-C reaches the whole group: the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Here, since that module needs this one.
-    from vssl_core.data.watch import end_with_parent
-
     # A parent that is killed closes nothing, forked siblings hold its ends of the pipes too; and work that hangs would
     # never get to look.
-    end_with_parent(0)
+    end_with_parent()
     pipe.send((False, _READY))
     while True:
         try:
@@ -160,6 +159,24 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
         except Exception as error:
             answer = (True, error)
         pipe.send(answer)
+
+
+def end_with_parent(worker: int = 0) -> None:
+    """End this process when the one that started it is gone, however it went; also a ``worker_init_fn`` of torch.
+
+    Torch's own check compares the ids of parents, and sees nothing where a server forks the workers: a run that was
+    killed would leave them, and the server, behind.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        # No handlers: what they would flush or join belongs to a process that is no more.
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="vssl-parent").start()
 
 
 def read_blamed(reader: Reader, video: Video, views: Sequence[View]) -> list[Any]:

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 
 from vssl_core.contracts import Batch, Planner, Reader, Video
 from vssl_core.data.collate import Chunk, SampleKey, Sampler
+from vssl_core.data.guard import end_with_parent
 from vssl_core.data.quarantine import Quarantine
-from vssl_core.data.watch import Heartbeats, Watchdog, end_with_parent
+from vssl_core.data.watch import Heartbeats, Watchdog
 from vssl_core.errors import ConfigError, DataError, VsslError
 
 __all__ = ["Loader", "Quarantine"]

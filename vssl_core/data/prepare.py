@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -21,9 +20,9 @@ from filelock import FileLock
 from vssl_core.data.container import decoded, open_video
 from vssl_core.data.fit import FrameFitter
 from vssl_core.data.guard import guarded_map
+from vssl_core.data.origins import ORIGINS, content_hash, read_map
 from vssl_core.data.probe import FrameTable, probe
 from vssl_core.data.progress import Progress
-from vssl_core.data.scan import ORIGINS
 from vssl_core.errors import ClipError, ConfigError, DataError
 from vssl_core.store.runs import write_json
 
@@ -48,7 +47,7 @@ class _Codec:
 #: ``"h264"``: a key frame every twelve frames and no B-frames; ``"mjpeg"``: every frame by itself, larger and quicker
 CODECS = {
     "h264": _Codec("libx264", "yuv420p", ".mp4", {"preset": "medium", "crf": "18", "g": "12", "bf": "0"}),
-    # One quantiser for all: 3 of 2 .. 31, on footage 37 to 38 dB; 2 is 1 dB nearer and takes a quarter more to decode.
+    # One quantiser for all: 3 of 2 .. 31, on footage 37 to 38 dB; 2 is 1 dB nearer and a quarter larger.
     "mjpeg": _Codec("mjpeg", "yuvj420p", ".mov", {"qmin": "3", "qmax": "3", "flags": "+qscale"}),
 }
 # The header in front: a reader has it with the first bytes of the file.
@@ -149,7 +148,7 @@ def _prepare(
     progress: Progress | None,
 ) -> Prepared:
     """Write the copies that are missing, and note what all of them were made of; ``targets``: copy -> original."""
-    origins, inherited = _Origins(destination), _read_map(root / ORIGINS)
+    origins, inherited = _Origins(destination), read_map(root / ORIGINS)
     known = {t for t, path in targets.items() if _is_current(destination / t, root / path, origins.stamps.get(t))}
     todo = [(path, target, target in known) for target, path in targets.items()]
     # Copies whose originals are noted, or gone, need nothing.
@@ -195,8 +194,8 @@ class _Origins:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._kept, self._changed = folder, time.monotonic(), False
-        self.hashes: dict[str, str] = _read_map(folder / ORIGINS)
-        stamps = _read_map(folder / _STAMPS).items()
+        self.hashes: dict[str, str] = read_map(folder / ORIGINS)
+        stamps = read_map(folder / _STAMPS).items()
         self.stamps: dict[str, tuple[int, int]] = {target: (stamp[0], stamp[1]) for target, stamp in stamps}
 
     def __contains__(self, target: str) -> bool:
@@ -213,15 +212,6 @@ class _Origins:
             write_json(self._folder / ORIGINS, self.hashes)
             write_json(self._folder / _STAMPS, self.stamps)
         self._kept, self._changed = time.monotonic(), False
-
-
-def _read_map(file: Path) -> dict[str, Any]:
-    """Return what stands in a file of JSON; nothing where it is missing or broken: it can be found out again."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _keep_apart(destination: Path, settings: Mapping[str, Any]) -> None:
@@ -275,8 +265,7 @@ def _copy(root: str, destination: str, short_side: int, codec: str, job: tuple[s
     try:
         # Before the first byte is read: an original that changes meanwhile does not match and is copied again.
         stamp = _stamp(source)
-        with source.open("rb") as handle:
-            content = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        content = content_hash(source)
     except OSError as error:
         return _Copied(f"{path}: {error.strerror or type(error).__name__}")
     reason = "" if is_there else _write(source, target, short_side, codec)

@@ -17,19 +17,18 @@ from filelock import FileLock
 from vssl_core.data.frames import PICTURE_ENDINGS, picture_entries, picture_names, picture_size, read_pictures
 from vssl_core.data.guard import guarded_map
 from vssl_core.data.index import COLUMNS, FRAME_FOLDER, Index, write_sorted_rows
+from vssl_core.data.origins import ORIGINS, content_hash, read_map
 from vssl_core.data.probe import CHECKS, Probe, grey_reader, probe
 from vssl_core.data.progress import Progress
 from vssl_core.errors import ClipError, ConfigError, DataError
 
-__all__ = ["ORIGINS", "build_index"]
+__all__ = ["build_index"]
 
 # A file that is not examined by then hangs: seconds, and bytes a second on top for hashing (and decoding) large files.
 _LIMIT_S = 60.0
 _SLOWEST_READ, _SLOWEST_DECODE = 5e6, 5e4
 # Of folders of pictures, where nobody says.
 _FRAMES_FPS = 25.0
-#: below the root of copies: JSON, path of a copy -> content hash of the file that it was made of
-ORIGINS = ".vssl-origins.json"
 # Stands in a row that is not to be trusted the next time, until it is kept.
 _UNSETTLED = "unsettled"
 # Finished rows reach the disk at least this often.
@@ -81,7 +80,7 @@ def build_index(
     cache_file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache_file.with_name(f".{cache_file.name}.lock")):
         stats = {path: _stat(root / path) for path in relative_paths}
-        origins = _origins(root)
+        origins = read_map(root / ORIGINS)
         wanted = _Wanted(check, motion, frames_fps, retry, origins)
         built = _opened(cache_file)
         if built is not None and _up_to_date(built, stats, wanted):
@@ -123,15 +122,6 @@ def _stat(path: Path) -> _Stat:
         return _ABSENT
     newest = max((picture.st_mtime_ns for picture in pictures), default=0)
     return _Stat(sum(picture.st_size for picture in pictures), max(stat.st_mtime_ns, newest), stat.st_ino)
-
-
-def _origins(root: Path) -> dict[str, str]:
-    """Return the hashes of what the copies below a folder were made of, where ``prepare`` left them."""
-    try:
-        found = json.loads((root / ORIGINS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(path): str(value) for path, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _limit_s(stat: _Stat, check: str, motion: bool) -> float:
@@ -304,8 +294,7 @@ def _examine(root: str, check: str, motion: bool, frames_fps: float, path: str) 
     try:
         if os.path.isdir(source):
             return row | _folder(source, frames_fps, check == "decode" or motion, motion)
-        with open(source, "rb") as handle:
-            row["content_hash"] = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        row["content_hash"] = content_hash(source)
         return row | _cells(probe(source, check=check, motion=motion))
     except ClipError as error:
         # Without the root: the reason stands in records, which must not differ between machines.
@@ -356,8 +345,7 @@ def _folder(source: str, fps: float, read_all: bool, motion: bool) -> dict[str, 
         raise ClipError(f"{source}: a folder without pictures ({', '.join(sorted(PICTURE_ENDINGS))})")
     digest = hashlib.blake2b(digest_size=16)
     for name in names:
-        with open(os.path.join(source, name), "rb") as handle:
-            digest.update(hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest())
+        digest.update(bytes.fromhex(content_hash(os.path.join(source, name))))
     height, width = picture_size(os.path.join(source, names[0]))
     rate = fps or _FRAMES_FPS
     damage, energy = _all_pictures(source, names) if read_all else ("", [])

@@ -14,7 +14,7 @@ from typing import Any
 from vssl_core.data.guard import reason_of_death
 from vssl_core.errors import DataError
 
-__all__ = ["Heartbeats", "Watchdog", "end_with_parent"]
+__all__ = ["Heartbeats", "Watchdog"]
 
 _LOOK_EVERY_S = 0.25
 # From the first sign of a death to when the system says so.
@@ -52,24 +52,6 @@ class Heartbeats:
             if row != _RESTING:
                 found.append((int(row), time.monotonic() - since, int(pid)))
         return found
-
-
-def end_with_parent(worker: int) -> None:
-    """End this loader worker when the training process is gone, however it went; a ``worker_init_fn``.
-
-    Torch's own check compares the ids of parents, and sees nothing where a server forks the workers: a run that was
-    killed would leave them, and the server, behind.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        # No handlers: what they would flush or join belongs to a process that is no more.
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="vssl-parent").start()
 
 
 class Watchdog:
