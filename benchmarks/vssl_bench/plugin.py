@@ -58,6 +58,16 @@ def vssl_suites() -> Iterator[Spec]:
         summary="every pretext task on a CSV set of your own, one seed: data.root=FOLDER data.csv=FILE",
     )
     yield Spec(
+        name="shortcut-audit",
+        target="vssl_bench:suites/shortcut-audit.yaml",
+        summary="five tasks with and without their protections, and what each looks at",
+    )
+    yield Spec(
+        name="shortcut-audit-real",
+        target="vssl_bench:suites/shortcut-audit-real.yaml",
+        summary="shortcut-audit on a CSV set of your own: data.root=FOLDER data.csv=FILE",
+    )
+    yield Spec(
         name="real",
         target="vssl_bench:suites/real.yaml",
         summary="the same tasks on videos of your own: data.root=FOLDER, or data=csv data.csv=FILE",
