@@ -22,8 +22,8 @@ __all__ = ["command", "describe_entry", "flags"]
 def command(kind: str | None, as_json: bool) -> None:
     """Show the components that are installed, of one KIND or of all.
 
-    KIND is tasks, backbones, heads, protocols, datasets, trackers, launchers, suites, commands or resolvers, or the
-    singular of one. A family such as timm/NAME stands for many names.
+    KIND is tasks, backbones, heads, protocols, datasets, flows, trackers, launchers, suites, commands or resolvers, or
+    the singular of one. A family such as timm/NAME stands for many names.
     """
     registry = current_registry()
     kinds = [kind_name(kind)] if kind else [k for k in registry.kinds() if k != "resolvers"]

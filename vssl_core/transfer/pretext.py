@@ -58,7 +58,8 @@ class PretextSource:
         for batch in self._source.heldout(n_batches or self._n_batches):
             self.clips += sum(len(view) for view in batch.views)
             moved = to_device(batch, self._device)
-            self.frames_decoded += sum(view.shape[0] * view.shape[1] for view in moved.views)
+            frames = [view for view in moved.views if view.dtype == torch.uint8]  # not fields of flow
+            self.frames_decoded += sum(view.shape[0] * view.shape[1] for view in frames)
             yield moved
 
     def unreadable(self) -> list[dict[str, str]]:
