@@ -58,7 +58,7 @@ class PretextSource:
         for batch in self._source.heldout(n_batches or self._n_batches):
             self.clips += sum(len(view) for view in batch.views)
             moved = to_device(batch, self._device)
-            frames = [view for view in moved.views if view.dtype == torch.uint8]  # not fields of flow
+            frames = [view for view in moved.views if view.shape[-1] == 3]  # not fields of flow
             self.frames_decoded += sum(view.shape[0] * view.shape[1] for view in frames)
             yield moved
 
