@@ -110,8 +110,10 @@ def test_a_view_of_flow_holds_the_flow_of_its_frames(tmp_path: Path, home: Path)
         np.testing.assert_array_equal(flow.numpy(), expected)
 
 
-def test_fields_of_flow_do_not_count_as_frames(tmp_path: Path, home: Path) -> None:
+@pytest.mark.parametrize("pixels", ["rgb", "yuv420"])
+def test_fields_of_flow_do_not_count_as_frames(pixels: str, tmp_path: Path, home: Path) -> None:
     reader, videos = files(tmp_path)
+    reader = reader.with_pixels(pixels)
     loader = Loader(videos, Planner(Differences()), reader, batch_size=2, seed=3, workers=0)
     n = sum(len(batch.index) for batch in loader.batches(0, 3))
     assert n == 6 and loader.frames_decoded == n * 5

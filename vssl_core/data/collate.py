@@ -82,8 +82,8 @@ class Sampler:
                     bad.append((self.videos[key.row].video_id, str(error)))
                     continue
                 samples.append(sample)
-                # Fields of flow, which have two channels, are computed from frames, not read.
-                frames += sum(len(view) for view in sample.views if view.shape[-1] == 3)
+                # Fields of flow are computed from frames, not read.
+                frames += sum(len(view) for view in sample.views if isinstance(view, YuvClip) or view.dtype == np.uint8)
             batch = collate(samples) if samples else None
         except VsslError as error:
             return Chunk(None, bad, frames, error)
