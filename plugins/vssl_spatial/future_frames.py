@@ -3,19 +3,22 @@
 Paper: M. Mathieu, C. Couprie, Y. LeCun, "Deep multi-scale video prediction beyond mean square error", ICLR 2016, arXiv
 1511.05440. Official code: https://github.com/coupriec/VideoPredictionICLR2016 at 802e902 (Lua, Torch 7).
 
-Implemented: the frames that follow a clip are predicted at ``scales`` scales, each network adding to the enlarged
-prediction of the coarser one, tanh on top, targets averaged down (section 3.1, official ``getPyrModel`` and
-``getPyrPreprocessor``). The loss is the l1 or l2 norm (equation 5) times ``norm_weight`` plus the gradient difference
-loss (equation 6) times ``gradient_weight``, each a mean over pixels and summed over scales, as officially; pixels are
-in [-1, 1]. The default, l1 with gradient differences of exponent 1, is the best of the paper without an adversary.
+Implemented: the frames that follow a clip are predicted at ``scales`` scales, each network seeing the enlarged
+prediction of the coarser one and adding to it, tanh on top, targets averaged down (section 3.1, official
+``getPyrModel`` and ``getPyrPreprocessor``). The loss is the l1 or l2 norm (equation 5) times ``norm_weight`` plus the
+gradient difference loss (equation 6) times ``gradient_weight``, each a mean over pixels and summed over scales, as
+officially; pixels are in [-1, 1]. The default, l1 with gradient differences of exponent 1, is the best of the paper
+without an adversary.
 
 Where this deviates:
 
 - The adversarial loss (equations 1 to 4) is left out: it needs a second optimiser and batches of its own between the
   steps, and the loop has one of each.
 - The encoder is the backbone; its map is decoded by convolutions, each place seeing the pooled features too
-  (``vssl_spatial.pixel_decoder``). The paper's networks see the past frames at every scale; a decoder that did could
-  follow the motion by itself, and the backbone would learn nothing.
+  (``vssl_spatial.pixel_decoder``). Officially each scale is a network of its own, of 4 to 6 convolutions, which sees
+  the past frames at its scale beside the coarser prediction; here it is 2 convolutions, with batch norm, which see the
+  coarser scale's channels in their place. A decoder that saw the past could follow the motion by itself, and the
+  backbone would learn nothing.
 - Frames are random crops scaled to ``size``, as for the other tasks; officially patches of 32 x 32 pixels that show
   enough motion, then of 64 x 64. Several frames are predicted at once; officially one, and further ones from it.
 

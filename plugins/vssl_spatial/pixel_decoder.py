@@ -65,8 +65,9 @@ class ClipDecoder(nn.Module):
 class FrameDecoder(nn.Module):
     """Turns features of a clip into frames that are not in it, at several scales, each on top of the coarser one.
 
-    As in Mathieu et al. (arXiv 1511.05440, section 3.1; official ``getPyrModel``): a scale's network adds to the frames
-    of the coarser scale, enlarged, what is missing, and a tanh follows.
+    As in Mathieu et al. (arXiv 1511.05440, section 3.1; official ``getPyrModel``): a scale's network sees the frames of
+    the coarser scale, enlarged, and adds to them what is missing; a tanh follows. Beside them it sees the coarser
+    scale's channels, enlarged, where officially it sees the past at its own scale.
 
     Args:
         embed_dim: D of the features.
@@ -79,11 +80,12 @@ class FrameDecoder(nn.Module):
         super().__init__()
         widths = narrowing(width, scales + 1)
         self.frames = frames
+        seen = [0] + [3 * frames] * (scales - 1)  # channels of the coarser frames; the coarsest scale has none
         self.place = nn.Conv2d(embed_dim * _SLOTS, width, 1)
         self.context = nn.Linear(embed_dim, width, bias=False)
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
-            for a, b in pairwise(widths)
+            nn.Sequential(nn.Conv2d(a + more, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            for (a, b), more in zip(pairwise(widths), seen, strict=True)
         )
         self.outs = nn.ModuleList(nn.Conv2d(b, 3 * frames, 3, padding=1) for b in widths[1:])
 
@@ -93,10 +95,13 @@ class FrameDecoder(nn.Module):
         x = self.place(slots.flatten(1, 2)) + self.context(features.pooled)[:, :, None, None]
         guesses: list[Tensor] = []
         for stage, out, size in zip(self.stages, self.outs, sizes, strict=True):
-            x = stage(F.interpolate(x, size=size, mode="nearest"))
-            missing = out(x).unflatten(1, (3, self.frames))
-            if guesses:
+            x = F.interpolate(x, size=size, mode="nearest")
+            if not guesses:
+                x = stage(x)
+                missing = out(x).unflatten(1, (3, self.frames))
+            else:
                 coarse = F.interpolate(guesses[-1], size=(self.frames, *size), mode="nearest")
-                missing = missing + coarse
+                x = stage(torch.cat((x, coarse.flatten(1, 2)), 1))
+                missing = out(x).unflatten(1, (3, self.frames)) + coarse
             guesses.append(torch.tanh(missing))
         return guesses

@@ -2,7 +2,8 @@
 
 What is held against the official code (coupriec/VideoPredictionICLR2016 at 802e902, get_model.lua and
 train_iclr_model.lua) is what is read in it: targets averaged down, means and not sums over pixels, a sum over scales,
-and the two means of ``GDLCriterion``.
+the two means of ``GDLCriterion``, and the coarser frames both joined to the finer scale's input (``JoinTable``) and
+added to its output (``CAddTable``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from vssl_core.contracts import Batch, Features
 from vssl_spatial.future_frames import FutureFrames, gradient_difference
+from vssl_spatial.pixel_decoder import FrameDecoder
 
 
 def test_gradient_differences_by_hand() -> None:
@@ -82,3 +84,28 @@ def test_gradient_differences_are_weighted_and_summed_over_scales() -> None:
         2 * (0.875 + 0.75) + 3 * (2 / 7 + 2 / 3), abs=1e-5
     )
     assert loss(0.5, norm_weight=0.0, gradient_exponent=2.0)[0] == pytest.approx(4 / 7 + 2 / 3, abs=1e-6)
+
+
+def test_the_coarser_frames_are_seen_and_added_to() -> None:
+    """Channels of the coarser frames are 0.1, 0.2, ...; the finer scale adds 10 times the third of them to each.
+
+    Biases alone make the coarse frames: artanh(0.1), artanh(0.2), ..., in the order of channels (colour, frame). The
+    finer scale's convolution takes the third of them, 0.3, and batch norm at rest, mean 0 and variance 1, divides by
+    sqrt(1 + 1e-5); what is added is 10 times that everywhere: tanh(3 + 0.1), tanh(3 + 0.2), ...
+    """
+    decoder = FrameDecoder(4, 2, 8, 2).eval()
+    for parameter in decoder.parameters():
+        nn.init.zeros_(parameter)
+    values = torch.arange(1, 7) / 10
+    coarse_stage, fine_stage = decoder.stages
+    assert coarse_stage[0].in_channels == 8 and fine_stage[0].in_channels == 8 + 3 * 2
+    with torch.no_grad():
+        decoder.outs[0].bias.copy_(torch.atanh(values))
+        fine_stage[0].weight[0, 8 + 2, 1, 1] = 1
+        fine_stage[1].weight.fill_(1)
+        decoder.outs[1].weight[:, 0, 1, 1] = 10
+    coarse, fine = decoder(Features(torch.randn(1, 4, 2, 2, 2), torch.randn(1, 4)), [(2, 2), (4, 4)])
+    assert coarse.shape == (1, 3, 2, 2, 2) and fine.shape == (1, 3, 2, 4, 4)
+    torch.testing.assert_close(coarse, values.view(1, 3, 2, 1, 1).expand_as(coarse), atol=1e-6, rtol=0)
+    expected = torch.tanh(10 * 0.3 / (1 + 1e-5) ** 0.5 + values)
+    torch.testing.assert_close(fine, expected.view(1, 3, 2, 1, 1).expand_as(fine), atol=1e-6, rtol=0)
