@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class Cell:
         high: upper end.
         seed_error: whether the interval covers the spread over seeds; one seed shows none.
         seeds: how many are in the mean.
+        standard_error: of the test sample, where the metric brings one; fractions have theirs from ``n_test``.
         seeds_expected: how many runs there are or, by the suite's plan, should be; above ``seeds`` where some failed or
             are missing: such a cell is ``incomplete``.
         failed: reasons of the runs and measurements that failed.
@@ -65,6 +67,7 @@ class Cell:
     seeds_expected: int
     failed: list[str]
     n_test: int
+    standard_error: float | None
     chance: float | None
     needs_labels: bool
     pretext_accuracy: float | None
@@ -119,7 +122,8 @@ def make_cell(row: Row, column: Column, name: str, planned: Sequence[int] | None
     some = next(iter(primary.values()), None)
     values = {seed: float(metric["value"]) for seed, metric in primary.items()}
     unit = some["unit"] if some else FRACTION
-    estimate = _estimate(list(values.values()), unit, some["n"] if some else 0)
+    error = _standard_error(primary.values())
+    estimate = _estimate(list(values.values()), unit, some["n"] if some else 0, error)
     own = pretext(row)
     runs = [row.runs[seed] for seed in done if seed in row.runs] or row.done
     failed = [record for record in (*row.runs.values(), *measured.values()) if record["status"] == "failed"]
@@ -148,6 +152,7 @@ def make_cell(row: Row, column: Column, name: str, planned: Sequence[int] | None
         seeds_expected=len({*(row.runs if planned is None else planned), *measured}),
         failed=[_reason(record) for record in failed],
         n_test=some["n"] if some else 0,
+        standard_error=error,
         chance=some["chance"] if some else None,
         needs_labels=row.first["needs_labels"],
         pretext_accuracy=own.estimate.mean if own else None,
@@ -186,12 +191,13 @@ class Pretext:
 def pretext(row: Row) -> Pretext | None:
     """Return a row's own accuracy; None for tasks that have none, such as reconstruction.
 
-    It is the held-out metric ``accuracy`` against the task's ``chance``, or a metric ``NAME_top1`` against
-    ``NAME_chance``.
+    It is the held-out metric ``accuracy`` against ``accuracy_chance`` or else the task's ``chance``, or a metric
+    ``NAME_top1`` against ``NAME_chance``.
     """
     for record in row.done:
         heldout = record["heldout"]
-        names = ("accuracy", None) if "accuracy" in heldout else _paired(heldout)
+        own_chance = "accuracy_chance" if "accuracy_chance" in heldout else None
+        names = ("accuracy", own_chance) if "accuracy" in heldout else _paired(heldout)
         if names is None:
             return None
         accuracy, chance_name = names
@@ -208,7 +214,9 @@ def pretext(row: Row) -> Pretext | None:
 def cell_difference(a: Cell, b: Cell) -> Difference:
     """Return the difference of two cells of one column, with the error of the test sample where they are fractions."""
     n_a, n_b = (cell.n_test if cell.unit == FRACTION else None for cell in (a, b))
-    return welch(list(a.values.values()), list(b.values.values()), n_a, n_b)
+    return welch(
+        list(a.values.values()), list(b.values.values()), n_a, n_b, error_a=a.standard_error, error_b=b.standard_error
+    )
 
 
 def _paired(heldout: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -224,10 +232,17 @@ def _primary(record: Record) -> Mapping[str, Any]:
     return metric
 
 
-def _estimate(values: Sequence[float], unit: str, n: int) -> Estimate | None:
+def _estimate(values: Sequence[float], unit: str, n: int, error: float | None) -> Estimate | None:
     if not values:
         return None
-    return accuracy_interval(values, n) if unit == FRACTION else seed_interval(values)
+    return accuracy_interval(values, n) if unit == FRACTION else seed_interval(values, error)
+
+
+def _standard_error(metrics: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the test sample's error of a mean over seeds: the seeds share the videos, so that it does not shrink."""
+    errors = [metric.get("standard_error") for metric in metrics]
+    known = [float(error) for error in errors if error is not None]
+    return math.sqrt(sum(error**2 for error in known) / len(known)) if known and len(known) == len(errors) else None
 
 
 def _other_metrics(records: Sequence[Record]) -> dict[str, float]:

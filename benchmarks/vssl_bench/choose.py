@@ -12,7 +12,7 @@ from vssl_core.components import Reference
 
 __all__ = ["Choice", "choose"]
 
-_PROBE = "linear-probe"
+_PROBES = ("validation-probe", "linear-probe")
 _METRIC = "val_top1"
 
 
@@ -36,11 +36,11 @@ def choose(records: Iterable[Record], wins: Sequence[WinEntry]) -> list[Choice]:
     """Return the choice for every task with a named cell; no test video has a say in it.
 
     Args:
-        records: of a search: the same tasks at several learning rates, each measured with ``linear-probe``.
+        records: of a search: the same tasks at several learning rates, each measured with ``validation-probe`` or ``linear-probe``.
         wins: the named cells; data and label of each say where the task is looked at.
     """
     rows, columns, _ = join_records(records)
-    probes = [column for column in columns.values() if column.protocol.partition("@")[0].partition("(")[0] == _PROBE]
+    probes = [column for column in columns.values() if column.protocol.partition("@")[0].partition("(")[0] in _PROBES]
     return [_choice(win, rows, probes) for win in wins]
 
 

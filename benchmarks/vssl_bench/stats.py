@@ -88,14 +88,27 @@ def accuracy_interval(values: Sequence[float], n_test: int) -> Estimate:
     )
 
 
-def seed_interval(values: Sequence[float]) -> Estimate:
-    """Return the mean over seeds with Student's interval; for numbers that are no proportions of test videos."""
+def seed_interval(values: Sequence[float], error: float | None = None) -> Estimate:
+    """Return the mean over seeds with Student's interval; for numbers that are no proportions of test videos.
+
+    ``error`` is their standard error over the test sample, where that is known: its margin is added in squares.
+    """
     mean, margin = _seed_margin(values)
-    low, high = (None, None) if margin is None else (mean - margin, mean + margin)
-    return Estimate(mean, low, high, len(values), margin is not None, False)
+    if margin is None and error is None:
+        return Estimate(mean, None, None, len(values), False, False)
+    both = math.hypot(margin or 0.0, _Z * (error or 0.0))
+    return Estimate(mean, mean - both, mean + both, len(values), margin is not None, error is not None)
 
 
-def welch(a: Sequence[float], b: Sequence[float], n_a: int | None = None, n_b: int | None = None) -> Difference:
+def welch(
+    a: Sequence[float],
+    b: Sequence[float],
+    n_a: int | None = None,
+    n_b: int | None = None,
+    *,
+    error_a: float | None = None,
+    error_b: float | None = None,
+) -> Difference:
     """Return ``mean(a) - mean(b)`` with Welch's interval and p-value (Welch, Biometrika 34, 1947).
 
     Accuracies also have the error of their test sample: ``p (1 - p) / n`` of each side, with p its mean, is added to
@@ -111,12 +124,15 @@ def welch(a: Sequence[float], b: Sequence[float], n_a: int | None = None, n_b: i
         b: values over seeds of the other side.
         n_a: test videos of ``a``, whose values are fractions in [0, 1] of them; None: they are no such fractions.
         n_b: the same of ``b``.
+        error_a: standard error of ``a``'s test sample, for values that are no such fractions; None: not known.
+        error_b: the same of ``b``.
     """
     value = _mean(a) - _mean(b)
     if len(a) < 2 or len(b) < 2:
         return Difference(value, None, None, None)
     share_a, share_b = _variance(a) / len(a), _variance(b) / len(b)
     variance = share_a + share_b + _sampling_variance(a, n_a) + _sampling_variance(b, n_b)
+    variance += (error_a or 0.0) ** 2 + (error_b or 0.0) ** 2
     if variance == 0.0:
         return Difference(value, None, None, None)
     error = math.sqrt(variance)

@@ -95,13 +95,14 @@ def judge_wins(planned: Sequence[PlannedWin], cells: Mapping[tuple[str, str], Ce
         cells: everything that was measured, by the same keys, with their tests against the placebos.
     """
     found = [(win, cells.get((win.row, win.column))) for win in planned]
-    # What lacks seeds counts as tested, so that its last seed takes no other task's win away.
-    adjusted = holm({k: cell.p for k, (_, cell) in enumerate(found) if cell is not None and cell.p is not None})
+    # The family is every named cell: one that failed, or is not measured yet, makes the others no easier to win, and
+    # what it brings later takes no win away.
+    adjusted = holm({k: 1.0 if cell is None or cell.p is None else cell.p for k, (_, cell) in enumerate(found)})
     wins = []
     for k, (win, cell) in enumerate(found):
         # Cells are tested over the tasks of their column too: that says whether both sides are whole.
         whole = cell is not None and cell.p_holm is not None
-        p = adjusted.get(k) if whole else None
+        p = adjusted[k] if whole else None
         gain = cell.gain_over_placebo if cell is not None else None
         wins.append(
             Win(

@@ -97,7 +97,9 @@ def gain(cell: Cell) -> str:
 def win_verdict(win: Win) -> str:
     """Return whether a task won its named cell, with the p-value where there is one."""
     word = {True: "wins", False: "does not win", None: "open"}[win.won]
-    return f"{word}, p {win.p_holm:.3g}" if win.p_holm is not None else word
+    verdict = f"{word}, p {win.p_holm:.3g}" if win.p_holm is not None else word
+    # A task that has not learnt what it asks cannot have won by that.
+    return f"{verdict}; pretext {AT_CHANCE}" if win.cell is not None and win.cell.at_chance else verdict
 
 
 def pretext_words(cell: Cell) -> str:

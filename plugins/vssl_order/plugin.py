@@ -51,6 +51,7 @@ def vssl_tasks() -> Iterable[Spec]:
                 "frame_shift": 1.0,
                 "frame_width": 128,
                 "hidden": 128,
+                "dropout": 0.0,
                 "short_video": "error",
             }
         },

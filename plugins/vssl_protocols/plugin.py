@@ -24,6 +24,13 @@ def vssl_protocols() -> Iterator[Spec]:
         recipes={"tiny": _TINY},
     )
     yield Spec(
+        name="validation-probe",
+        target="vssl_protocols.validation_probe:ValidationProbe",
+        config="vssl_protocols.config:LinearProbeConfig",
+        summary="linear-probe for searches: measured on the validation videos, blind to the test split",
+        recipes={"tiny": _TINY},
+    )
+    yield Spec(
         name="knn",
         target="vssl_protocols.knn:NearestNeighbours",
         config="vssl_protocols.config:NearestNeighboursConfig",

@@ -5,6 +5,7 @@ on the same clips with something taken away from the decoded frames before the t
 
 - ``frozen``: the middle frame of each clip throughout. What is left of the accuracy needs no motion.
 - ``shuffled``: the frames of each clip in another order, drawn per sample, never their own. What is left needs none.
+  Left out for tasks whose answer is that order (``asks_frame_order``): a shuffled view has another right answer there.
 - ``reencoded``: through H.264 at ``crf``. What is lost was carried by traces finer than such a video keeps, such as
   those of the original encoder.
 - ``cropped``: without its borders, the rest enlarged. What is lost was read off the rim: black bars, logos, timecodes,
@@ -69,12 +70,14 @@ class ShortcutAudit:
         """
         pretext = context.pretext()
         task = pretext.task
-        found = {name: _Count() for name in (_AS_THEY_ARE, *self.perturbations)}
+        left_out = {"shuffled"} if getattr(task, "asks_frame_order", False) else set()
+        perturbations = [name for name in self.perturbations if name not in left_out]
+        found = {name: _Count() for name in (_AS_THEY_ARE, *perturbations)}
         for batch in pretext.heldout(self.batches):
             if not len(batch.index):
                 continue
             found[_AS_THEY_ARE].add(task.evaluate(task.augment(batch)), task.chance)
-            for name in self.perturbations:
+            for name in perturbations:
                 perturbed = PERTURBATIONS[name](batch, self.crf, self.border)
                 found[name].add(task.evaluate(task.augment(perturbed)), task.chance)
         if not found[_AS_THEY_ARE].n:
@@ -88,10 +91,11 @@ class ShortcutAudit:
         draw_chart(title, bars, whole.chance, context.work_dir / _CHART)
         n, chance = whole.n, whole.chance
         metrics = [Metric(name="heldout_accuracy", value=whole.accuracy, n=n, chance=chance, primary=True)]
-        for name in self.perturbations:
+        perturbations = [name for name in found if name != _AS_THEY_ARE]
+        for name in perturbations:
             value = found[name].accuracy
             metrics.append(Metric(name=f"heldout_accuracy_{name}", value=value, n=n, chance=chance))
-        for name in self.perturbations:
+        for name in perturbations:
             drop = whole.accuracy - found[name].accuracy
             metrics.append(Metric(name=f"heldout_drop_{name}", value=drop, n=n, unit="difference of fractions"))
         return metrics
@@ -119,10 +123,10 @@ class _Count:
             )
         right, n = figures[name]
         beside: Any = figures.get(name.removesuffix("_top1") + "_chance")
-        if chance is not None:
-            self._chance += chance * n
-        elif beside is not None:
+        if beside is not None:
             self._chance += float(beside[0])
+        elif chance is not None:
+            self._chance += chance * n
         else:
             self._knows_chance = False
         self._right += float(right)

@@ -14,6 +14,7 @@ most frequent training class reaches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -59,6 +60,7 @@ class TemporalSensitivity(Probing):
                 chance=0.0,
                 primary=name == "shuffled",
                 unit="difference of fractions",
+                standard_error=_standard_error(normal - values),
             )
             for name, values in perturbed.items()
         ]
@@ -66,3 +68,8 @@ class TemporalSensitivity(Probing):
             Metric(name=f"top1_{name}", value=values.mean(), n=n, chance=chance) for name, values in perturbed.items()
         ]
         return [*drops, Metric(name="top1", value=normal.mean(), n=n, chance=chance), *levels]
+
+
+def _standard_error(differences: np.ndarray) -> float:
+    """Return that of the mean of per video differences: both kinds of clips are of the same videos."""
+    return float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else 0.0

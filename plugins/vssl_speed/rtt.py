@@ -94,6 +94,8 @@ class RttPlanner:
 class RecognizeTransformation(BaseTask):
     """Classifies which temporal transformation made a clip (Jenni et al. 2020, section 3)."""
 
+    asks_frame_order = True
+
     def __init__(
         self,
         backbone: Any,

@@ -110,6 +110,8 @@ def rank_scores(scores: Tensor, transformation: Tensor, margin: float) -> tuple[
 class TransRank(BaseTask):
     """Ranks the clips of a video by every transformation (Duan et al. 2022, section 3)."""
 
+    asks_frame_order = True
+
     def __init__(
         self,
         backbone: Any,

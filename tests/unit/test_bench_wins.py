@@ -25,6 +25,7 @@ from vssl_bench.render import to_json, to_markdown
 from vssl_bench.rows import column_key, row_key
 from vssl_bench.suite import WinEntry, load_suite, parse_suite
 from vssl_bench.terminal import print_board
+from vssl_bench.words import win_verdict
 from vssl_core.errors import ConfigError
 
 SUITE: dict[str, Any] = {
@@ -157,6 +158,30 @@ def test_p_is_adjusted_over_the_named_cells_alone() -> None:
     assert [win.p_holm for win in both] == pytest.approx([min(1.0, 2 * alone.p_holm)] * 2)
 
 
+def test_a_named_cell_that_is_not_measured_makes_the_others_no_easier_to_win() -> None:
+    records = _records([0.50, 0.53, 0.56], [0.42, 0.45, 0.48])
+    (alone,) = _board(records).wins
+    run, measured = records[0], records[1]
+    one = PlannedWin(
+        task="rtt", data="", label="", protocol="", reason="",
+        row=row_key(run["identity"]), column=column_key(measured["identity"]),
+    )  # fmt: skip
+    gone = [dataclasses.replace(one, task=f"gone {k}", row="x") for k in range(3)]
+    found = make_board(records, expected=Expected({}, (one, *gone))).wins
+    assert alone.p_holm is not None
+    assert found[0].p_holm == pytest.approx(min(1.0, 4 * alone.p_holm))
+    assert [win.p_holm for win in found[1:]] == [None] * 3
+
+
+def test_a_win_without_the_pretext_learnt_says_so() -> None:
+    records = _records([0.80, 0.81, 0.82], [0.30, 0.31, 0.32])
+    assert "at chance" not in win_verdict(_board(records).wins[0])
+    for record in records:
+        if record["kind"] == "pretrain":
+            record |= {"heldout": {"accuracy": {"value": 0.2, "n": 200}}, "chance": 0.2}
+    assert win_verdict(_board(records).wins[0]).endswith("; pretext at chance")
+
+
 def test_every_format_shows_the_count_and_the_verdicts() -> None:
     board = _board(_records([0.80, 0.81, 0.82], [0.30, 0.31, 0.32]))
     console = Console(width=200, record=True, file=io.StringIO())
@@ -200,6 +225,12 @@ def test_every_task_of_the_catalogue_has_one_cell() -> None:
         assert {win.task for win in suite.wins} == tasks and len(tasks) == 22
     search = load_suite("catalogue-search", (), registry)
     assert search.sweeps and not search.wins
+    assert [str(protocol) for protocol in search.protocols] == ["validation-probe@tiny"], "a search reads no test video"
+    searched = {seed for entry in search.pretrain for seed in entry.seeds}
+    for name in ("catalogue-toy", "catalogue-yoga"):
+        for entry in load_suite(name, (), registry).pretrain:
+            if str(entry.config["task"]).partition("@")[0] not in floors:
+                assert not searched & set(entry.seeds), "what was chosen on one seed is tested on others"
 
 
 @pytest.mark.slow

@@ -138,6 +138,28 @@ def test_a_pretext_task_that_stayed_at_chance_is_marked() -> None:
     assert _cell(board, "videomae@tiny").pretext_accuracy is None
 
 
+def test_a_task_may_measure_what_guessing_gives() -> None:
+    heldout = {"accuracy": {"value": 0.66, "n": 300}, "accuracy_chance": {"value": 0.65, "n": 300}}
+    (cell,) = make_board(row("colorization@tiny", [0.4, 0.4], heldout=heldout, chance=1 / 16)).cells
+    assert cell.pretext_chance == 0.65 and cell.at_chance
+
+
+def test_drops_are_tested_with_the_error_of_their_videos() -> None:
+    """Three seeds that happen to agree are no proof: the test sample may be what they agree on."""
+    drops = {"unit": "difference of fractions", "metric": "drop_shuffled"}
+    found = {}
+    for error in (None, 0.03):
+        records = [*row("rtt@tiny", [0.42, 0.44, 0.43], **drops), *placebo("rtt@tiny", [0.37, 0.385, 0.38], **drops)]
+        for record in records:
+            for metric in record.get("metrics", []):
+                if metric["primary"] and error is not None:
+                    metric["standard_error"] = error
+        found[error] = _cell(make_board(records), "rtt@tiny")
+    assert found[None].standard_error is None and found[None].p is not None and found[None].p < 0.01
+    assert found[0.03].standard_error == pytest.approx(0.03) and found[0.03].p is not None and found[0.03].p > 0.2
+    assert found[0.03].low is not None and found[None].low is not None and found[0.03].low < found[None].low
+
+
 def test_failed_and_missing_seeds_are_counted() -> None:
     records = row("rtt@tiny", [0.6, 0.62])
     failed = pretrain("rtt@tiny", 2, status="failed")

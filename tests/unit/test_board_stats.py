@@ -85,6 +85,18 @@ def test_differences_of_accuracies_know_the_test_sample() -> None:
     assert found.p is not None and found.p > 0.05 > (welch(a, b).p or 1.0), "3 points on 200 videos are no finding"
 
 
+def test_a_metric_may_bring_the_error_of_its_test_sample() -> None:
+    """Equal to what fractions get from their number of videos, when the error is that of a fraction."""
+    a, b, n = [0.60, 0.62, 0.61], [0.50, 0.53, 0.52], 400
+    errors = [math.sqrt(np.mean(side) * (1 - np.mean(side)) / n) for side in (a, b)]
+    assert welch(a, b, error_a=errors[0], error_b=errors[1]) == welch(a, b, n, n)
+    estimate, plain = seed_interval(a, 0.02), seed_interval(a)
+    assert plain.low is not None and estimate.low is not None and not plain.test_error and estimate.test_error
+    assert estimate.mean - estimate.low == pytest.approx(math.hypot(plain.mean - plain.low, 1.959964 * 0.02))
+    alone = seed_interval([0.6], 0.02)
+    assert alone.high == pytest.approx(0.6 + 1.959964 * 0.02) and not alone.seed_error
+
+
 def test_without_spread_over_seeds_the_test_sample_alone_is_normal() -> None:
     found = welch([0.6, 0.6], [0.5, 0.5], 100, 100)
     error = math.sqrt((0.24 + 0.25) / 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from vssl_protocols.linear_probe import LinearProbe
 from vssl_protocols.logistic import fit_probe
 from vssl_protocols.retrieval import Retrieval
 from vssl_protocols.temporal_sensitivity import TemporalSensitivity
+from vssl_protocols.validation_probe import ValidationProbe
 
-ALL = [LinearProbe, NearestNeighbours, Retrieval, TemporalSensitivity]
+ALL = [LinearProbe, NearestNeighbours, Retrieval, TemporalSensitivity, ValidationProbe]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ def _values(metrics: Sequence[Metric]) -> dict[str, float]:
     return {metric.name: metric.value for metric in metrics}
 
 
-@pytest.mark.parametrize("name", ["linear-probe", "knn", "retrieval", "temporal-sensitivity"])
+@pytest.mark.parametrize("name", ["linear-probe", "knn", "retrieval", "temporal-sensitivity", "validation-probe"])
 def test_protocols_keep_their_contract(registry: Registry, name: str) -> None:
     check_protocol(registry.entry("protocols", name), registry)
 
@@ -123,6 +125,16 @@ def test_choices_do_not_look_at_test_labels(protocol: Any) -> None:
         name: second[name] for name in second if name.startswith("val_")
     }
     assert second["top1"] < first["top1"]
+
+
+def test_the_probe_of_a_search_says_what_the_linear_probe_does_and_reads_no_test_video() -> None:
+    given = _given(0.4)
+    metrics = ValidationProbe().run(given)
+    assert given.evaluated == [] and [metric.name for metric in metrics if metric.primary] == ["val_top1"]
+    whole = {metric.name: (metric.value, metric.n, metric.chance) for metric in LinearProbe().run(_given(0.4))}
+    assert {metric.name: (metric.value, metric.n, metric.chance) for metric in metrics} == {
+        name: whole[name] for name in ("val_top1", "val_strength")
+    }
 
 
 def test_the_strength_is_that_of_the_best_validation_accuracy() -> None:
@@ -255,6 +267,13 @@ def test_temporal_sensitivity_sees_what_order_carries() -> None:
     assert abs(values["top1_shuffled"] - 0.5) < 0.15
     assert values["drop_shuffled"] == pytest.approx(values["top1"] - values["top1_shuffled"])
     assert values["drop_reversed"] == pytest.approx(values["top1"] - values["top1_reversed"])
+    # Of 200 differences in {-1, 0, 1}: the error of their mean, and none where every video is lost.
+    (shuffled,) = (metric for metric in metrics if metric.name == "drop_shuffled")
+    drop, lost = values["drop_shuffled"], 200 * values["drop_shuffled"]
+    gained = 200 * values["top1"] - 200 * values["top1_shuffled"] - lost
+    assert shuffled.standard_error is not None and gained == pytest.approx(0)
+    assert 0.8 < shuffled.standard_error / math.sqrt(drop * (1 - drop) / 199) < 1.2
+    assert all(metric.standard_error is None for metric in metrics if not metric.name.startswith("drop_"))
 
 
 def test_an_encoder_blind_to_time_loses_nothing() -> None:

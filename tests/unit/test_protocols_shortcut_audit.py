@@ -202,6 +202,24 @@ def test_every_perturbation_has_its_accuracy_its_drop_and_its_bar(tmp_path: Path
         assert picture.width > 400 and picture.height > 4 * 22
 
 
+def test_frames_are_not_shuffled_where_their_order_is_the_answer(tmp_path: Path) -> None:
+    class Sorter(Watcher):
+        asks_frame_order = True
+
+    context: Any = Context(tmp_path, Sorter(), batch_of((4, 8, 8, 3)))
+    metrics = ShortcutAudit(perturbations=["frozen", "shuffled"]).run(context)
+    assert [metric.name for metric in metrics] == ["heldout_accuracy", "heldout_accuracy_frozen", "heldout_drop_frozen"]
+
+
+def test_a_chance_that_the_task_measured_counts(tmp_path: Path) -> None:
+    class Measured(Watcher):
+        def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
+            return {**super().evaluate(batch), "accuracy_chance": (torch.tensor(2.0), 4)}
+
+    context: Any = Context(tmp_path, Measured(), batch_of((4, 8, 8, 3), n=4))
+    assert ShortcutAudit(perturbations=[]).run(context)[0].chance == 0.5
+
+
 def test_only_so_many_batches(tmp_path: Path) -> None:
     context: Any = Context(tmp_path, Watcher(), *(batch_of((4, 8, 8, 3)) for _ in range(3)))
     assert ShortcutAudit(perturbations=[], batches=2).run(context)[0].n == 6

@@ -71,9 +71,11 @@ class Metric:
         name: such as ``"top1"`` or ``"recall@5"``.
         value: fraction in [0, 1] unless ``unit`` says otherwise.
         n: test videos counted, the unreadable ones as wrong; of metrics called ``heldout_...``, samples of the videos
-            that pretraining held out.
+            that pretraining held out; of those called ``val_...``, validation videos.
         chance: what guessing gives, where that is known.
         primary: the one number of this protocol that a board shows.
+        standard_error: of ``value`` over the videos counted, for numbers that are no plain fraction of them; boards add
+            it to the spread over seeds.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Metric:
     chance: float | None = None
     primary: bool = False
     unit: str = "fraction"
+    standard_error: float | None = None
 
 
 class Evaluation(NamedTuple):

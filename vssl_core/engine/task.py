@@ -33,9 +33,13 @@ class BaseTask(nn.Module):
 
     ``evaluate`` runs ``forward`` in eval mode and turns each of its metrics, taken as a mean over the batch, into a sum
     and a count. A task whose metrics are no batch means overrides it.
+
+    ``asks_frame_order`` says that another order of the frames inside a view has another right answer, so that an audit
+    cannot shuffle them and keep the target.
     """
 
     chance: float | None = None
+    asks_frame_order: bool = False
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()

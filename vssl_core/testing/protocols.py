@@ -29,8 +29,9 @@ def check_protocol(component: Entry | str | Mapping[str, Any], registry: Registr
     """Check a protocol on fake videos whose classes an untrained network tells apart.
 
     It returns metrics of different names, one of them primary, with finite values; fractions lie in [0, 1]. The primary
-    metric, and every fraction that is not named ``val_...``, counts all test videos, unreadable ones too; what is named
-    ``heldout_...`` counts held-out samples of the pretext task, a fake one here. One seed gives the same values. The
+    metric, and every fraction, counts all test videos, unreadable ones too; what is named ``val_...`` counts validation
+    videos, as in a protocol for searches, and what is named ``heldout_...`` held-out samples of the pretext task, a fake
+    one here. One seed gives the same values. The
     test split is read by ``evaluate_once`` alone, and the encoder is left as it was.
 
     Args:
@@ -134,8 +135,8 @@ def _check_metric(metric: Any, expect: Expect) -> None:
         expect(0 <= metric.value <= 1, f"'{metric.name}' is {metric.value}; a fraction lies in [0, 1]")
     expect(metric.chance is None or metric.chance >= 0, f"'{metric.name}' has chance {metric.chance}")
     expect(metric.n > 0, f"'{metric.name}' counts {metric.n} videos")
-    of_test = metric.primary or (metric.unit in _FRACTIONS and not metric.name.startswith("val_"))
-    of_test = of_test and not metric.name.startswith("heldout_")
+    of_test = metric.primary or metric.unit in _FRACTIONS
+    of_test = of_test and not metric.name.startswith(("val_", "heldout_"))
     expect(
         not of_test or metric.n == _N_TEST,
         f"'{metric.name}' counts {metric.n} of {_N_TEST} test videos, {_UNREADABLE} of which are unreadable; "

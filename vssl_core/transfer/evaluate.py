@@ -187,7 +187,14 @@ def _checked(metrics: Sequence[Metric], protocol: str) -> list[dict[str, Any]]:
     bad = [metric.name for metric in metrics if not math.isfinite(metric.value)]
     if bad:
         raise PluginError(f"protocol {protocol!r} returned values that are not finite for {', '.join(bad)}")
-    return [{**asdict(metric), "value": float(metric.value), "n": int(metric.n)} for metric in metrics]
+    return [_plain(metric) for metric in metrics]
+
+
+def _plain(metric: Metric) -> dict[str, Any]:
+    """Return a metric as JSON; a standard error stands in it where there is one."""
+    plain = {**asdict(metric), "value": float(metric.value), "n": int(metric.n)}
+    error = plain.pop("standard_error")
+    return plain if error is None else {**plain, "standard_error": float(error)}
 
 
 def _flops(encoder: nn.Module, recipes: Sequence[Mapping[str, Any]], device: torch.device) -> int | None:
