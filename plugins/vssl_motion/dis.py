@@ -5,8 +5,10 @@ Paper: T. Kroeger, R. Timofte, D. Dai, L. Van Gool, "Fast Optical Flow using Den
 which this calls; install extra ``flow``.
 
 Implemented: OpenCV's presets (``ultrafast`` and ``fast``: patches every 4 pixels, flow at a quarter of the resolution;
-``medium``: every 3 pixels, at half of it), on grey frames (BT.601 luma), each
-pair from a start at rest, so that it depends on nothing but its two frames.
+``medium``: every 3 pixels, at half of it), on grey frames (BT.601 luma), each pair from a start at rest and by a search
+of its own, so that it depends on nothing but its two frames: OpenCV's object lowers its own scales on the first small
+frame that it sees, and later pairs would come out differently. OpenCV also derives the number of scales from the width
+alone, and reads beyond frames that are much lower than wide: such are searched on their side.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class DenseInverseSearch:
     @property
     def version(self) -> str:
         """The preset and OpenCV's version: either may change a value."""
-        return f"{self.preset}, OpenCV {cv2.__version__}"
+        return f"{self.preset}, a search for each pair, OpenCV {cv2.__version__}"
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Return float32 ``[T - 1, H, W, 2]``, pixels to the right and down, of uint8 RGB ``[T, H, W, 3]``.
@@ -71,10 +73,18 @@ class DenseInverseSearch:
         height, width = frames.shape[1:3]
         if min(height, width) < _SMALLEST:
             raise ConfigError(f"dis finds no flow in frames of {height} x {width} pixels; raise task.read_size to 16")
+        lying = width > height
         with _one_thread():
             grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-            search = cv2.DISOpticalFlow.create(_PRESETS[self.preset])
-            still = np.zeros((height, width, 2), dtype=np.float32)
-            # The start is given: without it OpenCV may leave what the result's memory held.
-            flow = [search.calc(grey[at], grey[at + 1], still.copy()) for at in range(len(grey) - 1)]
-        return np.stack(flow).astype(np.float32, copy=False)
+            if lying:
+                grey = [np.ascontiguousarray(frame.T) for frame in grey]
+            flow = np.stack([self._pair(*pair) for pair in zip(grey, grey[1:], strict=False)])
+        if lying:  # back upright: rows and columns change places, and so do the two directions
+            flow = np.ascontiguousarray(flow.transpose(0, 2, 1, 3)[..., ::-1])
+        return flow.astype(np.float32, copy=False)
+
+    def _pair(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        # The start is given: without it OpenCV may leave what the result's memory held.
+        still = np.zeros((*before.shape, 2), dtype=np.float32)
+        flow: np.ndarray = cv2.DISOpticalFlow.create(_PRESETS[self.preset]).calc(before, after, still)
+        return flow
