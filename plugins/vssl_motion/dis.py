@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ class DenseInverseSearch:
             grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
             if lying:
                 grey = [np.ascontiguousarray(frame.T) for frame in grey]
-            flow = np.stack([self._pair(*pair) for pair in zip(grey, grey[1:], strict=False)])
+            flow = np.stack([self._pair(*pair) for pair in pairwise(grey)])
         if lying:  # back upright: rows and columns change places, and so do the two directions
             flow = np.ascontiguousarray(flow.transpose(0, 2, 1, 3)[..., ::-1])
         return flow.astype(np.float32, copy=False)

@@ -6,10 +6,12 @@ import logging
 import multiprocessing
 import os
 import pickle
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +369,40 @@ def test_dis_refuses_what_it_cannot_do() -> None:
         REGISTRY.build("flows", {"name": "dis", "preset": "slow"})
 
 
+_LOW_FRAMES = """
+import sys
+import numpy as np
+from vssl_motion.dis import DenseInverseSearch
+frames = np.random.default_rng(0).integers(0, 256, (3, 16, 300, 3), dtype=np.uint8)
+for size in ((16, 100), (16, 300), (24, 300)):
+    clip = np.resize(frames, (3, *size, 3))
+    flow = DenseInverseSearch(sys.argv[1])(clip)
+    assert flow.shape == (2, *size, 2) and flow.dtype == np.float32 and np.isfinite(flow).all()
+"""
+
+
+@pytest.mark.parametrize("preset", ["medium", "fast", "ultrafast"])
+def test_dis_does_not_read_beyond_low_wide_frames(preset: str) -> None:
+    """In a process of its own: OpenCV would not raise, but end it."""
+    done = subprocess.run([sys.executable, "-c", _LOW_FRAMES, preset], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("preset", ["medium", "fast", "ultrafast"])
+@pytest.mark.parametrize("size", [(24, 100), (40, 41), (64, 86)])
+def test_dis_finds_in_frames_on_their_side_what_it_finds_upright(preset: str, size: tuple[int, int]) -> None:
+    """And what is right: the picture moves 2 pixels to the right and 1 down, on its side 1 to the right and 2 down."""
+    noise = np.random.default_rng(0).integers(0, 256, (size[0] // 4 + 4, size[1] // 4 + 4, 3), dtype=np.uint8)
+    picture = cv2.resize(noise, (size[1] + 16, size[0] + 16), interpolation=cv2.INTER_CUBIC)
+    lying = np.stack([picture[8 - t : 8 - t + size[0], 8 - 2 * t : 8 - 2 * t + size[1]] for t in range(3)])
+    upright = np.ascontiguousarray(lying.transpose(0, 2, 1, 3))
+    dis = REGISTRY.build("flows", {"name": "dis", "preset": preset})
+    flow = dis(lying)
+    np.testing.assert_array_equal(flow, dis(upright).transpose(0, 2, 1, 3)[..., ::-1])
+    assert flow.flags.c_contiguous
+    np.testing.assert_allclose(np.median(flow, axis=(0, 1, 2)), (2, 1), atol=0.3)
+
+
 def test_without_opencv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.delitem(sys.modules, "vssl_motion.dis", raising=False)
@@ -392,6 +428,13 @@ class Faulty:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         flow: np.ndarray = REGISTRY.build("flows", "dis")(frames)
         self.calls.append(len(frames))
+        if self.fault == "one search for all pairs":
+            search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+            pairs = pairwise(grey)
+            return np.stack([search.calc(*pair, np.zeros((*grey[0].shape, 2), np.float32)) for pair in pairs])
+        if self.fault == "rows for columns":
+            return flow.reshape(len(flow), flow.shape[2], flow.shape[1], 2)
         if self.fault == "swapped":
             return flow[..., ::-1].copy()
         if self.fault == "backwards":
@@ -418,6 +461,8 @@ class Faulty:
         ("swapped", "mean flow"),
         ("backwards", "mean flow"),
         ("smoothed over time", "depends on other frames"),
+        ("one search for all pairs", "frames of 40 x 40 pixels depends on other frames"),
+        ("rows for columns", r"expected float32 \(3, 40, 88, 2\)"),
         ("changing", "computed again"),
         ("random", "numpy's global generator"),
         ("double", "expected float32"),
