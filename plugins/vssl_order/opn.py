@@ -20,7 +20,9 @@ each of them an option:
 Where this deviates:
 
 - Frames are ``stride`` apart. How far those of the official list are is not in its code; 15 is ours.
-- The random crop varies in scale, from ``crop_scale`` of the region's area up; officially always 80 of 100 pixels. The
+- The region is looked for in the central square of the frame, which is all that is read; officially in the whole frame.
+- The random crop varies in scale, from ``crop_scale`` of the region's area up, and in aspect ratio, 3/4 to 4/3;
+  officially always 80 x 80 of 100 x 100 pixels. The
   shift is drawn in fractions of pixels and stops at the region's rim; officially whole pixels, none where the crop
   would leave the region.
 - Motion is the mean absolute difference of successive frames, and the variance of grey values over the tuple, instead
@@ -111,8 +113,10 @@ class OrderPrediction(BaseTask):
     """Classifies the order of shuffled frames (Lee et al. 2017, section 3).
 
     Raises:
-        ConfigError: the backbone has no features of single frames, or the crop cannot move.
+        ConfigError: the backbone has no features of single frames, the crop cannot move, or there is a single class.
     """
+
+    asks_frame_order = True
 
     def __init__(
         self,
@@ -158,6 +162,11 @@ class OrderPrediction(BaseTask):
         self.split_channels = split_channels
         self.reversal = reversal
         classes = math.factorial(frames) // (2 if reversal else 1)
+        if classes < 2:
+            raise ConfigError(
+                f"task.frames={frames}: an order of two frames and its reversal are one class, and nothing is left to "
+                "tell; raise task.frames or set task.reversal=false"
+            )
         self.chance = 1 / classes
         width = frame_width or backbone.embed_dim
         self.frame: nn.Module = nn.Identity()

@@ -130,6 +130,45 @@ def test_head_gives_the_official_numbers() -> None:
     assert float(output.metrics["accuracy"]) == 0.0, "the largest logits are those of class 11 and class 2"
 
 
+def test_the_layer_of_each_frame_is_fc6() -> None:
+    """fc6 of train_opn_nobn.prototxt: linear, ReLU, dropout; then fc7 of every pair, and fc8. Written out as loops."""
+    task = OrderPrediction(Given(), frame_width=5, hidden=6).eval()
+    with torch.no_grad():
+        task.frame[0].weight.copy_(wave(5, 4, pitch=0.53))
+        task.frame[0].bias.copy_(wave(5, pitch=0.19))
+        task.head.pair.weight.copy_(wave(6, 10, pitch=0.37))
+        task.head.pair.bias.copy_(wave(6, pitch=0.11))
+        task.head.order.weight.copy_(wave(12, 36, pitch=0.23))
+        task.head.order.bias.copy_(wave(12, pitch=0.7))
+    expected = []
+    clipped = 0
+    for sample in task.backbone.features:
+        linear = [task.frame[0].weight @ frame + task.frame[0].bias for frame in sample]
+        clipped += sum(int((values < 0).sum()) for values in linear)
+        frames = [values.clamp(min=0) for values in linear]
+        pairs = [
+            (task.head.pair.weight @ torch.cat([frames[i], frames[j]]) + task.head.pair.bias).clamp(min=0)
+            for i in range(4)
+            for j in range(i + 1, 4)
+        ]
+        expected.append(task.head.order.weight @ torch.cat(pairs) + task.head.order.bias)
+    assert clipped > 5, "the ReLU has something to do"
+    logits = torch.stack(expected)
+    batch = Batch((torch.zeros(2, 3, 4, 8, 8),), {"order": torch.tensor([3, 10])}, torch.arange(2), torch.arange(2))
+    loss = (logits.logsumexp(dim=1) - logits[torch.arange(2), torch.tensor([3, 10])]).mean()
+    torch.testing.assert_close(task(batch).loss, loss, rtol=1e-5, atol=1e-5)
+    task.train()
+    given: list[Tensor] = []
+    task.head.register_forward_pre_hook(lambda module, arguments: given.extend(arguments[0]))
+    torch.manual_seed(0)
+    task(batch)
+    shown = torch.stack(given, dim=1)  # dropout .5 keeps twice the value, or nothing
+    whole = torch.stack([task.frame[:2](frame) for frame in task.backbone.features])
+    kept = shown != 0
+    torch.testing.assert_close(shown[kept], 2 * whole[kept], rtol=1e-5, atol=1e-6)
+    assert 0.2 < float(kept[whole > 0].float().mean()) < 0.8
+
+
 def test_crops_and_channels_are_the_official_ones() -> None:
     """Crops stay in their region of 100 pixels, and each frame has one channel, its own, three times."""
     task = OrderPrediction(Given(), region=0, read_size=100, flip=0.0, select="uniform")

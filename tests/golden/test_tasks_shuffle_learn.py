@@ -32,6 +32,15 @@ class FirstPixel(nn.Module):
         return frames[:, :2, :, 0, 0].transpose(1, 2)
 
 
+def two_tuples() -> Batch:
+    """Frames (.1, .2), (.3, .4), (.5, .6), said to be in order, and the same backward, said not to be."""
+    clip = torch.zeros(2, 3, 3, 8, 8)
+    clip[0, 0, :, 0, 0] = torch.tensor([0.1, 0.3, 0.5])
+    clip[0, 1, :, 0, 0] = torch.tensor([0.2, 0.4, 0.6])
+    clip[1] = clip[0].flip(1)
+    return Batch((clip,), {"in_order": torch.tensor([1, 0])}, torch.arange(2), torch.arange(2))
+
+
 def test_tuples_are_those_of_the_paper() -> None:
     planner = ShuffleLearn(FirstPixel(), select="uniform", positive=0.5).planner()
     seen: dict[int, set[tuple[int, ...]]] = {0: set(), 1: set()}
@@ -55,11 +64,25 @@ def test_head_is_linear_in_the_frames_as_shown() -> None:
     with torch.no_grad():
         task.head.weight.copy_(torch.stack([torch.zeros(6), 10.0 ** torch.arange(6)]))
         task.head.bias.copy_(torch.tensor([0.5, 0.25]))
-    clip = torch.zeros(1, 3, 3, 8, 8)
-    clip[0, 0, :, 0, 0] = torch.tensor([0.1, 0.3, 0.5])
-    clip[0, 1, :, 0, 0] = torch.tensor([0.2, 0.4, 0.6])
-    logits = task.head(task.backbone.frame_features(clip).flatten(1))
-    torch.testing.assert_close(logits, torch.tensor([[0.5, 65432.1 + 0.25]]), rtol=1e-6, atol=1e-3)
+    given: list[Tensor] = []
+    task.head.register_forward_hook(lambda module, arguments, output: given.append(output))
+    task(two_tuples())
+    expected = torch.tensor([[0.5, 65432.1 + 0.25], [0.5, 21436.5 + 0.25]])
+    torch.testing.assert_close(given[0], expected, rtol=1e-6, atol=1e-3)
+
+
+def test_network() -> None:
+    """Weights .1, .2, .4, .8, 1.6, 3.2 of the second logit: .01 + .04 + .12 + .32 + .8 + 1.92 = 3.21 for (.1, .2), (.3,
+    .4), (.5, .6), and .05 + .12 + .12 + .32 + .16 + .64 = 1.41 for the same backward.
+    """
+    task = ShuffleLearn(FirstPixel())
+    with torch.no_grad():
+        task.head.weight.copy_(torch.stack([torch.zeros(6), 0.1 * 2.0 ** torch.arange(6)]))
+        task.head.bias.zero_()
+    output = task(two_tuples())
+    expected = (math.log(1 + math.exp(-3.21)) + math.log(1 + math.exp(1.41))) / 2
+    torch.testing.assert_close(output.loss, torch.tensor(expected), rtol=0, atol=1e-6)
+    assert float(output.metrics["accuracy"]) == 0.5
 
 
 def test_loss_and_accuracy() -> None:
