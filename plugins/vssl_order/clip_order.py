@@ -10,8 +10,15 @@ linear) names the order among all n! of them, the identity included, numbered as
 Each clip has a crop of its own, the same for its frames, as in the official ``UCF101VCOPDataset``; no flip and no
 colour jitter by default.
 
-Where this deviates: the random crop varies in scale (officially 112 of 128 x 171 pixels; ``crop_scale=1`` turns it
-off), and too short videos are left out and named (officially a list of long enough ones is prepared).
+Where this deviates:
+
+- Frames are read as the central square of 128 pixels, and the random crop of it varies in scale, from ``crop_scale`` of
+  the area up, and in aspect ratio, 3/4 to 4/3; officially 112 x 112 of 128 x 171 pixels. ``crop_scale=1`` is no crop at
+  all: the whole square.
+- All clips of a batch pass the network together; officially (``VCOPN.forward``) one place after the other, so that in
+  training batch norm's statistics are those of the clips shown at that place.
+- Videos that are too short are left out and named (officially a list of long enough ones is prepared), or read at the
+  largest stride that fits (``short_video="fitting"``; ``gap`` stays).
 """
 
 from __future__ import annotations
@@ -27,10 +34,10 @@ import torch
 import torch.nn.functional as F
 
 from vssl_core.contracts import Batch, Explanation, StepOutput, Video, View
-from vssl_core.data.plan import clip_frames, random_start, span
+from vssl_core.data.plan import random_start, span
 from vssl_core.data.transforms import augment_clip
 from vssl_core.engine.task import BaseTask
-from vssl_core.errors import ClipError
+from vssl_order.fitting import fit_stride
 from vssl_order.order_head import OrderHead
 from vssl_order.ordinals import ordinal, ordinals
 
@@ -53,21 +60,16 @@ class ClipOrderPlanner:
         """Return the shuffled clips and the number of their order: the i-th view is the ``order[i]``-th clip in time.
 
         Raises:
-            ClipError: ``short_video="error"`` and the video is too short.
+            ClipError: the video is too short.
         """
-        length = span(self.frames, self.stride)
-        needed = self.clips * length + (self.clips - 1) * self.gap
-        if self.short_video == "error" and video.n_frames < needed:
-            raise ClipError(
-                f"clip-order needs {needed} frames (task.clips={self.clips}, task.frames={self.frames}, task.stride="
-                f"{self.stride}, task.gap={self.gap}), video {video.video_id!r} has {video.n_frames}; lower one of "
-                "them, or set task.short_video=loop"
-            )
-        start = random_start(rng, video.n_frames, needed)
-        # All frames are planned as one clip, so that a loop or a pad falls where the video ends, once.
-        whole = clip_frames(video.n_frames, start, needed, 1, self.short_video)
-        steps = np.arange(self.frames) * self.stride
-        views = [View(whole[k * (length + self.gap) + steps], self.size, self.fit) for k in range(self.clips)]
+        # The steps inside the clips, and what lies between one clip's last frame and the next one's first.
+        steps, between = self.clips * (self.frames - 1), (self.clips - 1) * (self.gap + 1)
+        options = {"clips": self.clips, "frames": self.frames, "gap": self.gap}
+        stride = fit_stride("clip-order", video, steps + 1, self.stride, self.short_video, apart=between, **options)
+        length = span(self.frames, stride)
+        start = random_start(rng, video.n_frames, span(steps + 1, stride) + between)
+        clip = start + stride * np.arange(self.frames, dtype=np.int64)
+        views = [View(clip + k * (length + self.gap), self.size, self.fit) for k in range(self.clips)]
         orders = list(itertools.permutations(range(self.clips)))
         number = int(rng.integers(len(orders)))
         return [views[k] for k in orders[number]], {"order": number}

@@ -34,6 +34,7 @@ class ClipOrderConfig(ClipOptions):
     stride: int = option(1, "distance between two frames of a clip, in frames of the video", minimum=1)
     read_size: int = option(128, _READ_SIZE, minimum=0)
     jitter: float = option(0.0, _JITTER, minimum=0.0, maximum=1.0)
+    short_video: str = option("error", _SHORT, choices=_SHORT_CHOICES)
     clips: int = option(3, "clips that are shuffled; their orders are the classes", minimum=2, maximum=5)
     gap: int = option(8, "frames left out between one clip and the next", minimum=0)
     shared_draw: bool = option(False, "one crop, flip and colour draw for all clips of a video instead of one a clip")
@@ -145,7 +146,12 @@ class ArrowOfTimeConfig(ClipOptions):
     )
     jitter: float = option(0.0, _JITTER, minimum=0.0, maximum=1.0)
     short_video: str = option("error", _SHORT, choices=_SHORT_CHOICES)
-    groups: int = option(2, "parts of the clip that the network sees by themselves before they are fused", minimum=1)
+    groups: int = option(
+        2,
+        "parts of the clip that the network sees by themselves before they are fused; 1: the whole clip, by a network "
+        "that provides 'temporal'",
+        minimum=1,
+    )
     hidden: int = option(1024, "width of the layers that fuse them", minimum=1)
     dropout: float = option(0.5, "dropout behind each of these layers", minimum=0.0, maximum=0.99)
     border: float = option(0.0, "part of each side that is cut off; 0: none", minimum=0.0, maximum=0.4)

@@ -14,8 +14,9 @@ import math
 import numpy as np
 import torch
 from support.tasks import TinyNet, make_batch, video
-from torch import Tensor
+from torch import Tensor, nn
 
+from vssl_core.contracts import Batch, Features
 from vssl_order.clip_order import ClipOrder, OrderHead
 
 # order_class_index([first shown, second shown, third shown]), each by its place in time
@@ -38,30 +39,53 @@ def fixed_head() -> OrderHead:
     return head
 
 
+OFFICIAL_LOGITS = [
+    [
+        1.0379043817520142,
+        1.1188721656799316,
+        0.5091814398765564,
+        0.0963338315486908,
+        -0.06769323348999,
+        -0.548775374889,
+    ],
+    [
+        0.7376675605773926,
+        1.0265493392944336,
+        0.7819761037826538,
+        0.26974254846572876,
+        -0.28894385695,
+        -0.787948906421,
+    ],
+]
+
+
 def test_official_numbers() -> None:
     """Output of VCOPN (xudejing/video-clip-order-prediction, models/vcopn.py) with the same weights and features."""
-    official = torch.tensor(
-        [
-            [
-                1.0379043817520142,
-                1.1188721656799316,
-                0.5091814398765564,
-                0.0963338315486908,
-                -0.06769323348999,
-                -0.548775374889,
-            ],
-            [
-                0.7376675605773926,
-                1.0265493392944336,
-                0.7819761037826538,
-                0.26974254846572876,
-                -0.28894385695,
-                -0.787948906421,
-            ],
-        ]
-    )
     features = wave(2, 3, 4, pitch=0.9).unbind(1)
-    torch.testing.assert_close(fixed_head()(features), official, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fixed_head()(features), torch.tensor(OFFICIAL_LOGITS), rtol=1e-4, atol=1e-4)
+
+
+class FourReds(nn.Module):
+    """Features of a clip: the red of the first pixel of each of its four frames."""
+
+    embed_dim = 4
+
+    def forward(self, clips: Tensor) -> Features:
+        pooled = clips[:, 0, :, 0, 0]
+        return Features(pooled[..., None, None, None], pooled)
+
+
+def test_the_task_gives_the_official_numbers() -> None:
+    """The same features as clips, the k-th of each sample in view k; class 1 has the largest logit of both samples."""
+    task = ClipOrder(FourReds(), frames=4, size=8, read_size=0).eval()
+    task.head = fixed_head()
+    views = tuple(clip.view(2, 1, 4, 1, 1).expand(2, 3, 4, 2, 2) for clip in wave(2, 3, 4, pitch=0.9).unbind(1))
+    target = torch.tensor([1, 4])
+    logits = torch.tensor(OFFICIAL_LOGITS)
+    expected = (logits.logsumexp(dim=1) - logits[torch.arange(2), target]).mean()
+    output = task(Batch(views, {"order": target}, torch.arange(2), torch.arange(2)))
+    torch.testing.assert_close(output.loss, expected, rtol=1e-4, atol=1e-4)
+    assert float(output.metrics["accuracy"]) == 0.5
 
 
 def test_formula() -> None:
@@ -76,13 +100,24 @@ def test_formula() -> None:
 
 
 def test_dropout_stands_before_the_last_layer() -> None:
-    head = OrderHead(embed_dim=4, clips=4, hidden=8, dropout=0.5).train()
+    head = OrderHead(embed_dim=4, clips=4, hidden=8, dropout=0.5)
+    with torch.no_grad():
+        head.pair.bias.fill_(10.0)  # no feature of a pair is 0 of itself
+    given: list[Tensor] = []
+    head.order.register_forward_pre_hook(lambda module, arguments: given.append(arguments[0]))
     torch.manual_seed(0)
     features = [torch.randn(2, 4) for _ in range(4)]
-    assert head(features).shape == (2, 24)
-    assert not torch.equal(head(features), head(features))
     head.eval()
     assert torch.equal(head(features), head(features))
+    whole = given[0]
+    assert (whole > 0).all()
+    head.train()
+    logits = head(features)
+    assert logits.shape == (2, 24)
+    assert (logits != 0).all()
+    kept = given[-1] != 0
+    assert 0.3 < float(kept.float().mean()) < 0.7
+    torch.testing.assert_close(given[-1][kept], 2 * whole[kept], rtol=1e-5, atol=1e-6)
 
 
 def test_orders_are_numbered_as_officially() -> None:

@@ -117,11 +117,13 @@ def test_a_video_a_frame_too_short_is_refused(task: str) -> None:
             make()(moving(needed - 1), np.random.default_rng(draw))
 
 
+@pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("task", EACH)
-def test_both_ends_of_the_video_are_reached(task: str) -> None:
+def test_both_ends_of_the_video_are_reached(task: str, stride: int) -> None:
+    """The last frame is no multiple of the stride: it is reached from another first frame alone."""
     make, needed = EACH[task]
-    row = moving(needed + 6)
-    reached = np.concatenate([np.concatenate(frames) for frames, _ in draws(make(), row, 300)])
+    row = moving(stride * (needed - 1) + 8)
+    reached = np.concatenate([np.concatenate(frames) for frames, _ in draws(make(stride=stride), row, 300)])
     assert reached.min() == 0
     assert reached.max() == row.n_frames - 1
 
@@ -313,11 +315,17 @@ def test_shuffled_clips_lie_a_gap_apart(seed: int, frames: int, stride: int, n: 
     assert all((np.diff(view.frames) == stride).all() for view in views)
 
 
-@pytest.mark.parametrize("policy", ["loop", "pad"])
-def test_shuffled_clips_may_go_past_the_end_once(policy: str) -> None:
-    """The whole stretch is looped or padded: clips in time continue one another as they do in a longer video."""
-    views, targets = clips(short_video=policy)(video(n_frames=10), np.random.default_rng(1))
-    order = list(itertools.permutations(range(3)))[targets["order"]]
-    in_time = [views[order.index(place)].frames.tolist() for place in range(3)]
-    whole = [*range(10), *(range(6) if policy == "loop" else [9] * 6)]
-    assert in_time == [whole[0:4], whole[6:10], whole[12:16]]
+@pytest.mark.parametrize(("stride", "needed"), [(1, 16), (2, 25), (3, 34), (4, 43)])
+def test_shuffled_clips_are_read_at_the_largest_stride_that_fits(stride: int, needed: int) -> None:
+    """Three clips of four frames and two gaps of two: 3 * (3 * stride + 1) + 4 frames; the gap is no stride."""
+    planner = clips(stride=4, short_video="fitting")
+    for n_frames in (needed, needed + 8):
+        for shown, targets in draws(planner, video(n_frames=n_frames), 30):
+            order = list(itertools.permutations(range(3)))[targets["order"]]
+            in_time = [shown[order.index(place)] for place in range(3)]
+            assert all((np.diff(clip) == stride).all() for clip in in_time)
+            assert all(later_[0] - sooner[-1] == 3 for sooner, later_ in itertools.pairwise(in_time))
+    with pytest.raises(ClipError, match=r"clip-order needs 16 frames .*task\.gap=2.* has 15; .*use longer videos"):
+        planner(video(n_frames=15), np.random.default_rng(0))
+    with pytest.raises(ClipError, match=r"needs 43 frames .*task\.stride=4.*short_video=fitting"):
+        clips(stride=4)(video(n_frames=42), np.random.default_rng(0))

@@ -9,14 +9,17 @@ from vssl_core.errors import ClipError
 
 __all__ = ["require_frames"]
 
+_LOOP = "set task.short_video=loop where the task has it"
 
-def require_frames(task: str, video: Video, needed: int, **options: Any) -> None:
+
+def require_frames(task: str, video: Video, needed: int, otherwise: str = _LOOP, /, **options: Any) -> None:
     """Raise where ``video`` has fewer than ``needed`` frames.
 
     Args:
         task: its name, for the message.
         video: the row.
         needed: frames that the plan reaches over.
+        otherwise: what to do instead of asking for fewer, for the message.
         **options: the task's options that ``needed`` follows from, by their names.
 
     Raises:
@@ -26,5 +29,5 @@ def require_frames(task: str, video: Video, needed: int, **options: Any) -> None
         settings = ", ".join(f"task.{name}={value}" for name, value in options.items())
         raise ClipError(
             f"{task} needs {needed} frames ({settings}), video {video.video_id!r} has {video.n_frames}; lower one of "
-            "them, or set task.short_video=loop where the task has it"
+            f"them, or {otherwise}"
         )
