@@ -18,10 +18,11 @@ Where this deviates:
 - The targets are shown in random order, and their places in time are the target to learn: the loss is the same.
 - Cells are those of the map averaged over time: clips of a sample share crop and flip (``shared_draw``), so that a cell
   is the same place in all of them.
+- The crop varies in scale and in aspect ratio, 3/4 to 4/3.
 - Number, length and distance of the clips, margin and the weight of the turns were not at hand when this was written;
   the defaults are ours.
 
-``accuracy`` is the share of pairs of targets that are ranked right, 1/2 by chance.
+``accuracy`` is the share of pairs of targets that are ranked right, 1/2 by chance; a tie counts as half right.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class SkipClipPlanner:
 
 
 class Ranking(NamedTuple):
-    """``loss`` (scalar, with gradient) and ``accuracy`` (detached scalar: the share of pairs ranked right)."""
+    """``loss`` (scalar, with gradient), ``accuracy`` (detached scalar: the part of pairs ranked right, ties half)."""
 
     loss: Tensor
     accuracy: Tensor
@@ -101,7 +102,7 @@ def cell_similarity(context: Tensor, target: Tensor) -> Tensor:
 
 
 def rank_future(score: Tensor, place: Tensor, margin: float) -> Ranking:
-    """Return the hinge loss of the order of targets, summed over their pairs, and how many pairs are in order.
+    """Return the hinge loss of the order of targets, summed over their pairs, and the share of pairs in order.
 
     Args:
         score: float ``[B, M]``, higher for what comes sooner.
@@ -111,7 +112,8 @@ def rank_future(score: Tensor, place: Tensor, margin: float) -> Ranking:
     sooner = place[:, :, None] < place[:, None, :]
     lead = score[:, :, None] - score[:, None, :]
     hinge = torch.where(sooner, F.relu(margin - lead), 0.0)
-    right = ((lead > 0) & sooner).sum() / sooner.sum()
+    # Of a tie one half is right: a network to which all targets are one is at chance, not below.
+    right = ((1 + lead.sign()) / 2 * sooner).sum() / sooner.sum()
     return Ranking(hinge.sum(dim=(1, 2)).mean(), right.detach())
 
 

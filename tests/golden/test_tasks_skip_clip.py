@@ -52,6 +52,15 @@ def test_a_lead_smaller_than_the_margin_costs_the_rest() -> None:
     assert float(ranking.accuracy) == 1.0
 
 
+def test_a_tie_is_half_right() -> None:
+    """Scores .5, .5, .2 of places 0, 1, 2: a tie and two pairs in order, 5/6; three equal scores are at chance, 1/2."""
+    place = torch.tensor([[0, 1, 2]])
+    ranking = rank_future(torch.tensor([[0.5, 0.5, 0.2]]), place, 0.1)
+    torch.testing.assert_close(ranking.accuracy, torch.tensor(5 / 6), rtol=0, atol=1e-6)
+    torch.testing.assert_close(ranking.loss, torch.tensor(0.1), rtol=0, atol=1e-6)
+    assert float(rank_future(torch.full((4, 3), 0.3), place.expand(4, 3), 0.1).accuracy) == 0.5
+
+
 class Colours(nn.Module):
     """The map is the clip itself, every second frame of it left out; pooled, its mean."""
 
@@ -85,3 +94,27 @@ def test_task_compares_the_first_view_with_the_others() -> None:
     output = without(Batch(views, {**targets, "place": torch.tensor([[1, 0]])}, torch.arange(1), torch.arange(1)))
     torch.testing.assert_close(output.loss, torch.tensor(0.0), rtol=0, atol=1e-6)
     assert set(output.metrics) == {"accuracy"}
+
+
+def test_each_sample_is_compared_with_its_own_context_which_names_the_turn() -> None:
+    """Sample 1 as above: .1 + .7071, wrong. Sample 2: context (0, 1), shown are (1, 1), score .7071, the later one, and
+    (0, 1), score 1, the sooner one: it leads by more than .1.
+
+    Turns from the contexts (1, 0) and (0, 1): logits 1, 0, -1, 0 and 0, 2, 0, 0 for turns 0 and 1.
+    """
+    task = SkipClip(Colours(), frames=2, size=8, read_size=0, targets=2, turning=0.5)
+    with torch.no_grad():
+        task.turn.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+        task.turn.bias.zero_()
+    views = (
+        torch.cat([clip(1.0, 0.0), clip(0.0, 1.0)]),
+        torch.cat([clip(0.0, 1.0), clip(1.0, 1.0)]),
+        torch.cat([clip(1.0, 1.0), clip(0.0, 1.0)]),
+    )
+    targets = {"place": torch.tensor([[0, 1], [1, 0]]), "turns": torch.tensor([0, 1])}
+    output = task(Batch(views, targets, torch.arange(2), torch.arange(2)))
+    turns = (math.log(math.e + 2 + 1 / math.e) - 1, math.log(3 + math.exp(2.0)) - 2)
+    expected = (0.1 + math.sqrt(0.5)) / 2 + 0.5 * sum(turns) / 2
+    torch.testing.assert_close(output.loss, torch.tensor(expected), rtol=0, atol=1e-6)
+    assert float(output.metrics["accuracy"]) == 0.5
+    assert float(output.metrics["turns_accuracy"]) == 1.0
