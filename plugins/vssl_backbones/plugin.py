@@ -19,7 +19,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:R2Plus1DConfig",
         summary="R(2+1)D with one residual block a stage, widths 16-128, 0.44 M parameters",
         paper="1711.11248",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="r3d-18",
@@ -27,7 +27,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:R3D18Config",
         summary="torchvision's R3D-18 without its classifier, 33.2 M parameters",
         paper="1711.11248",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="r2plus1d-18",
@@ -35,7 +35,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:R2Plus1D18Config",
         summary="torchvision's R(2+1)D-18 without its classifier, 31.3 M parameters",
         paper="1711.11248",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="r3d-10",
@@ -43,7 +43,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:R3D10Config",
         summary="R3D with one block a stage, as in VCOP, VCP, PRP and IIC, 14.4 M parameters",
         paper="1711.11248",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="r2plus1d-10",
@@ -51,7 +51,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:R2Plus1D10Config",
         summary="R(2+1)D with one block a stage, as in VCOP, VCP and PRP, 14.4 M parameters",
         paper="1711.11248",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="c3d",
@@ -59,7 +59,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:C3DConfig",
         summary="C3D with batch norm and no fully connected layer, as in VCOP and its kin, 27.7 M parameters",
         paper="1412.0767",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="s3d",
@@ -67,7 +67,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:S3DConfig",
         summary="torchvision's S3D (no gating) without its classifier, 7.9 M parameters",
         paper="1712.04851",
-        provides=frozenset({"map"}),
+        provides=frozenset({"map", "temporal"}),
     )
     yield Spec(
         name="alexnet",
@@ -83,7 +83,7 @@ def vssl_backbones() -> Iterator[Spec]:
         config="vssl_backbones.config:VideoViTConfig",
         summary="transformer on space-time tubelets that can encode a part of its tokens, 0.57 M parameters",
         paper="2203.12602",
-        provides=frozenset({"map", "tokens", "masking"}),
+        provides=frozenset({"map", "temporal", "tokens", "masking"}),
     )
 
 

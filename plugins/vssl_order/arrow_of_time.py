@@ -24,7 +24,8 @@ Where this deviates:
 - The black frame is looked for in the clip, with all its frames; officially in five frames of the video. Neither its
   threshold nor a largest shift is in the official code: 10 of 255 and 12 of 256 pixels are ours.
 - Traces of compression inside the picture stay; the paper collected videos without them (MJPEG-AoT).
-- Crops are random in scale from ``crop_scale`` up; officially one of five of 224 x 224 pixels.
+- Crops are random in scale, from ``crop_scale`` of the area up, and in aspect ratio, 3/4 to 4/3; officially one of five
+  of 224 x 224 pixels.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_order.fitting import fit_stride
 from vssl_order.framing import crop_border, without_black_frame, without_camera_shifts
+from vssl_order.single_frames import require_frame_order
 
 __all__ = ["ArrowOfTime", "DirectionPlanner", "LateFusion"]
 
@@ -114,7 +116,8 @@ class ArrowOfTime(BaseTask):
     """Tells whether a clip runs forward (Wei et al. 2018).
 
     Raises:
-        ConfigError: the frames cannot be cut into equal groups, or steadying would leave nothing of them.
+        ConfigError: the frames cannot be cut into equal groups, steadying would leave nothing of them, or all of them
+            are one group and a clip is the same to the backbone in both directions.
     """
 
     chance = 0.5
@@ -144,6 +147,8 @@ class ArrowOfTime(BaseTask):
             raise ConfigError(
                 f"task.frames={frames} cannot be cut into task.groups={groups} equal parts; choose a multiple"
             )
+        if groups == 1:
+            require_frame_order(backbone, "arrow-of-time", frames, size, ", or set task.groups=2 or more")
         read = read_size or size
         if 4 * stabilise > read:
             raise ConfigError(

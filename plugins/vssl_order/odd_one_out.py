@@ -12,7 +12,9 @@ network names its place. Three ways of choosing the frames of a clip (section on
 
 The clips' features, all from one network, pass a fully connected layer and are fused: one behind the other
 (``fusion="concat"``), or as the sum of their pairwise differences, o = sum over i < j of v_j - v_i
-(``fusion="difference"``); two more layers name the odd one.
+(``fusion="difference"``); two more layers name the odd one. The difference weighs clip k of n, counted from 0, by
+2 k + 1 - n: of an odd number the middle one has weight 0 and does not come into the fusion at all, so that it is named
+where none of the others looks odd. The paper's six clips have none in the middle.
 
 Where this deviates:
 
@@ -21,8 +23,8 @@ Where this deviates:
   ``backbone.input_mode=temporal-residual`` takes out what stands still, and goes along into transfer.
 - The odd clip is drawn by the law of the others and then put out of order, with every sampling: were its frames drawn
   otherwise, the distances between them would give it away.
-- Each clip has a crop, flip and colour draw of its own, or all share one (``shared_draw``). What the paper does is
-  not known here, nor are its widths; 128 is ours.
+- Each clip has a crop, flip and colour draw of its own, or all share one (``shared_draw``); the crop varies in scale
+  and in aspect ratio, 3/4 to 4/3. What the paper does is not known here, nor are its widths; 128 is ours.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_order.fitting import fit_stride
 from vssl_order.ordinals import ordinal
+from vssl_order.single_frames import require_frame_order
 
 __all__ = ["OddOneOut", "OddPlanner", "fuse"]
 
@@ -119,7 +122,7 @@ class OddOneOut(BaseTask):
     """Finds the clip whose frames are out of order (Fernando et al. 2017).
 
     Raises:
-        ConfigError: clips of one frame have no order.
+        ConfigError: clips of one frame have no order, or a clip is the same to the backbone in every order.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class OddOneOut(BaseTask):
         super().__init__(backbone)
         if frames < 2:
             raise ConfigError(f"task.frames={frames}: a clip of one frame has no order; set task.frames to 2 or more")
+        require_frame_order(backbone, "odd-one-out", frames, size)
         read = read_size or size
         self._planner = OddPlanner(frames, stride, clips, sampling, window, (read, read), fit, short_video)
         self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}

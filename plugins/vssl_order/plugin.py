@@ -62,6 +62,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_order.config:OddOneOutConfig",
         summary="which of several clips of one video is out of order (O3N)",
         paper="1611.06646",
+        requires=frozenset({"temporal"}),
         recipes={
             "tiny": {
                 "frames": 8,

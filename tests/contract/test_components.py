@@ -11,6 +11,7 @@ from support.official_sets import LAYOUTS, lay_out
 
 from vssl_core.config.schema import PretrainConfig
 from vssl_core.discovery import Entry
+from vssl_core.engine.planned import check_pair
 from vssl_core.engine.rehearsal import rehearse
 from vssl_core.plugins import Registry
 from vssl_core.testing import (
@@ -105,6 +106,32 @@ def test_task_on_every_kind_of_backbone_that_it_can_take(entry: Entry, kind: str
         return
     refusal = rehearse(PretrainConfig(task=f"{entry.spec.name}@tiny", backbone=kind), REGISTRY)
     assert refusal is not None and why in refusal
+
+
+# A capability that these lack: to them a clip in wrong order is the same as in the right one.
+WITHOUT_TIME = {("odd-one-out", "timm/test_resnet"), ("odd-one-out", "timm/test_vit")}
+
+
+def test_tasks_about_the_order_of_frames_refuse_networks_that_do_not_see_it() -> None:
+    found = set()
+    for entry in REGISTRY.entries("tasks"):
+        for kind in KINDS:
+            task, backbone = REGISTRY.resolve("tasks", entry.spec.name), REGISTRY.resolve("backbones", kind)
+            if "offers temporal;" in (check_pair(task, backbone) or ""):
+                found.add((entry.spec.name, kind))
+    assert found == WITHOUT_TIME
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_depend_on_the_order_of_frames_where_they_say_so(kind: str) -> None:
+    size = 160 if kind == "timm/test_vit" else 32
+    torch.manual_seed(0)
+    backbone = REGISTRY.build("backbones", kind).eval()
+    clip = torch.rand(1, 3, 8, size, size)
+    with torch.no_grad():
+        forward, backward = backbone(clip).map.mean(2), backbone(clip.flip(2)).map.mean(2)
+    same = torch.allclose(forward, backward, rtol=0, atol=1e-4 * float(forward.abs().max()))
+    assert same != ("temporal" in REGISTRY.resolve("backbones", kind).spec.provides)
 
 
 def test_every_task_can_take_one() -> None:

@@ -75,8 +75,25 @@ def test_network_by_the_sum_of_differences() -> None:
 
 
 def test_network_by_concatenation() -> None:
-    """Values .1, .2, .4, doubled, summed to 1.4 and halved: .7, logits 0, .7, 1.4."""
-    output = fixed("concat")(batch([[0.1, 0.2, 0.4]], [1]))
-    normaliser = math.log(1 + math.exp(0.7) + math.exp(1.4))
-    torch.testing.assert_close(output.loss, torch.tensor(normaliser - 0.7), rtol=0, atol=1e-6)
-    assert float(output.metrics["accuracy"]) == 0.0
+    """Values .1, .2, .4, doubled and weighed by .5, .25, 1: .1 + .1 + .8 = 1, logits 0, 1, 2; and .4, .2, .1: .7."""
+    task = fixed("concat")
+    with torch.no_grad():
+        task.head[0].weight.copy_(torch.tensor([[0.5, 0.25, 1.0]]))
+    output = task(batch([[0.1, 0.2, 0.4], [0.4, 0.2, 0.1]], [1, 2]))
+    first = math.log(1 + math.exp(1.0) + math.exp(2.0)) - 1.0
+    second = math.log(1 + math.exp(0.7) + math.exp(1.4)) - 1.4
+    torch.testing.assert_close(output.loss, torch.tensor((first + second) / 2), rtol=0, atol=1e-6)
+    assert float(output.metrics["accuracy"]) == 0.5
+
+
+def test_features_of_a_clip_are_rectified_before_the_fusion() -> None:
+    """Values .1, .2, .4, doubled less .3: -.1, .1, .5, of which ReLU leaves 0, .1, .5: .1 + .5 + .4 = 1, halved .5.
+
+    Values .4, .1, .2 give .5, 0, .1: -.5 - .4 + .1 = -.8, which the next ReLU takes to 0.
+    """
+    task = fixed("difference")
+    with torch.no_grad():
+        task.clip[0].bias.fill_(-0.3)
+    output = task(batch([[0.1, 0.2, 0.4], [0.4, 0.1, 0.2]], [1, 0]))
+    first = math.log(1 + math.exp(0.5) + math.exp(1.0)) - 0.5
+    torch.testing.assert_close(output.loss, torch.tensor((first + math.log(3.0)) / 2), rtol=0, atol=1e-6)

@@ -27,6 +27,12 @@ FRAME_NETWORKS: list[Any] = [
     {"name": "alexnet", "features": "conv5"},
 ]
 CLIP_NETWORKS: list[Any] = [None, "r2plus1d-tiny", "vit-tiny-video", "timm/test_resnet"]
+# Networks to which a clip is the same in every order of its frames.
+FRAME_WISE: list[Any] = [
+    "timm/test_resnet",
+    {"name": "timm/test_vit", "img_size": 32, "input_mode": "temporal-residual"},
+    {"name": "alexnet", "features": "conv5"},
+]
 CHANCE = {
     "shuffle-learn": 1 / 2,
     "opn": 1 / 12,
@@ -59,10 +65,32 @@ def test_frame_tasks_keep_the_contract(name: str, network: Any) -> None:
     check_task(tiny(name), REGISTRY, backbone=network)
 
 
-@pytest.mark.parametrize("network", CLIP_NETWORKS, ids=str)
-@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [(name, net) for name in CLIPS for net in CLIP_NETWORKS if (name, net) != ("odd-one-out", "timm/test_resnet")],
+    ids=str,
+)
 def test_clip_tasks_keep_the_contract(name: str, network: Any) -> None:
     check_task(tiny(name), REGISTRY, backbone=network)
+
+
+@pytest.mark.parametrize("network", FRAME_WISE, ids=str)
+@pytest.mark.parametrize("options", [{"name": "odd-one-out"}, {"name": "arrow-of-time", "groups": 1}], ids=str)
+def test_networks_to_which_every_order_is_the_same_are_refused(options: dict[str, Any], network: Any) -> None:
+    assert "temporal" not in REGISTRY.resolve("backbones", network).spec.provides
+    built = REGISTRY.build("backbones", network)
+    modes = [module.training for module in built.modules()]
+    before = torch.get_rng_state()
+    with pytest.raises(ConfigError, match=rf"{options['name']} asks for the order.*'temporal', such as r3d-18"):
+        REGISTRY.build("tasks", tiny(**options), built)
+    assert torch.equal(before, torch.get_rng_state())
+    assert [module.training for module in built.modules()] == modes
+
+
+def test_networks_that_see_the_order_are_not() -> None:
+    assert REGISTRY.entry("tasks", "odd-one-out").spec.requires == {"temporal"}
+    for network in (None, "r2plus1d-tiny", "vit-tiny-video"):
+        check_task(tiny("arrow-of-time", groups=1), REGISTRY, backbone=network)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +140,7 @@ def test_networks_without_single_frames_are_refused(name: str) -> None:
     [
         ({"name": "shuffle-learn", "frames": 4}, r"frames"),
         ({"name": "opn", "crop_scale": 1.0}, r"task\.frame_shift=1\.0 moves a crop.*task\.frame_shift=0"),
+        ({"name": "opn", "frames": 2}, r"task\.frames=2: .* one class.*task\.reversal=false"),
         ({"name": "opn", "region": 40}, r"task\.region=40 is wider than the 32 pixels.*task\.read_size"),
         ({"name": "arrow-of-time", "groups": 3}, r"task\.frames=8 cannot be cut into task\.groups=3"),
         ({"name": "arrow-of-time", "stabilise": 9}, r"task\.stabilise=9 .*task\.read_size"),

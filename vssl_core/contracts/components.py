@@ -22,7 +22,8 @@ class Spec:
             lie.
         version: raised when results stop being comparable with those of the version before.
         paper: arXiv id or DOI.
-        requires: capabilities asked of the backbone: ``"map"``, ``"tokens"``, ``"masking"``, ``"frames"``.
+        requires: capabilities asked of the backbone: ``"map"``, ``"temporal"`` (features of a clip depend on the order
+            of its frames), ``"tokens"``, ``"masking"``, ``"frames"``.
         provides: capabilities that a backbone offers.
         needs_labels: the task is given labels (``supervised`` alone among the first-party tasks).
         trains: ``False`` for floors: nothing is trained, whatever budget the configuration names.

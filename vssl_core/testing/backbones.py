@@ -16,7 +16,7 @@ from vssl_core.testing.expect import Expect, untouched_generators
 
 __all__ = ["check_backbone", "check_encoder", "check_head"]
 
-_CAPABILITIES = {"map", "tokens", "masking", "frames"}
+_CAPABILITIES = {"map", "temporal", "tokens", "masking", "frames"}
 _SAMPLING = {"frames", "stride", "clips", "size", "whole", "perturb", "settle_batches"}
 _INPUT_MODES = ("raw", "temporal-residual")
 

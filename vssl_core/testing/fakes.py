@@ -199,7 +199,7 @@ class FakeBackbone(nn.Module):
         patch_size: frames, rows and columns of a patch.
     """
 
-    provides = frozenset({"map", "tokens", "masking", "frames"})
+    provides = frozenset({"map", "temporal", "tokens", "masking", "frames"})
     input_mode = "raw"
 
     def __init__(self, embed_dim: int = 24, patch_size: tuple[int, int, int] = (2, 4, 4)) -> None:
