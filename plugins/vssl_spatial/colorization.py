@@ -19,9 +19,9 @@ Where this deviates:
   a task cannot read. They are buffers: a resumed run has the same. Before that they are those of a circle of hues.
 - The grey input is the lightness of the same Lab conversion, so that it holds nothing of the colours.
 
-``accuracy`` is the part of the target's cells whose most probable cluster is the right one, ``chance`` that of guessing
-among the clusters. Colours are not equally frequent: ``blind`` is the accuracy of copying from everywhere alike, which
-is what pointing must beat.
+``accuracy`` is the part of the target's cells whose most probable cluster is the right one. Clusters are not equally
+frequent, so that one of their number is not what guessing gives, and there is no ``chance``: ``accuracy_chance`` is the
+accuracy of copying from everywhere alike, on the same clips, which is what pointing must beat.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Colorization(BaseTask):
         self.temperature = temperature
         self.test_temperature = test_temperature
         self.clusters = clusters
-        self.chance = 1 / clusters
+        self.chance = None  # it follows from the clips: metric ``accuracy_chance``
         self.embed = nn.Sequential(
             nn.Conv3d(backbone.embed_dim + 2, hidden, 1), nn.ReLU(), nn.Conv3d(hidden, embedding, 1)
         )
@@ -217,9 +217,9 @@ class Colorization(BaseTask):
         copied = copied_colours(maps.embedded[:, -1], maps.embedded[:, :-1].flatten(1, 2), colours, temperature)
         right = copied.gather(2, target[..., None])[..., 0]
         loss = -right.clamp(min=_LEAST).log().mean()
-        blind = colours.sum(dim=1).argmax(dim=1, keepdim=True) == target
         accuracy = copied.argmax(dim=2) == target
-        metrics = {"accuracy": accuracy.float().mean().detach(), "blind": blind.float().mean()}
+        chance = colours.sum(dim=1).argmax(dim=1, keepdim=True) == target
+        metrics = {"accuracy": accuracy.float().mean().detach(), "accuracy_chance": chance.float().mean()}
         return StepOutput(loss, metrics)
 
     def explain(self, batch: Batch) -> Sequence[Explanation]:

@@ -98,7 +98,24 @@ def test_the_loss_is_the_cross_entropy_of_what_is_copied() -> None:
     output = task(Batch((), {}, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)))
     assert float(output.loss) == pytest.approx((-math.log(0.4) - math.log(1e-6)) / 2, abs=1e-5)
     assert float(output.metrics["accuracy"]) == 0
-    assert float(output.metrics["blind"]) == 0
+    assert set(output.metrics) == {"accuracy", "accuracy_chance"} and task.chance is None
+    assert float(output.metrics["accuracy_chance"]) == 0
+
+
+def test_guessing_is_copying_from_everywhere_alike() -> None:
+    """Reference kinds are 0, 1, 0, 0, so that 0 is guessed: right for the target's first cell, a = 4, not its second.
+
+    With references of kinds 1, 1, 0, 2 the guess is 1, and the second cell, a = 14, is right alone.
+    """
+    task = fixed().eval()
+    nothing = torch.zeros(1, dtype=torch.int64)
+    task.maps.colours[0, -1, :, 0] = torch.tensor([4.0, 14.0])
+    assert float(task(Batch((), {}, nothing, nothing)).metrics["accuracy_chance"]) == 0.5
+    task.maps.colours[0, :-1, :, 0] = torch.tensor([[9.0, 12.0], [0.0, 19.0]])
+    task.maps.colours[0, -1, :, 0] = torch.tensor([19.0, 14.0])
+    assert float(task(Batch((), {}, nothing, nothing)).metrics["accuracy_chance"]) == 0.5
+    task.maps.colours[0, -1, :, 0] = torch.tensor([11.0, 14.0])
+    assert float(task(Batch((), {}, nothing, nothing)).metrics["accuracy_chance"]) == 1
 
 
 def test_held_out_temperature_sharpens() -> None:
@@ -107,7 +124,7 @@ def test_held_out_temperature_sharpens() -> None:
     output = task(Batch((), {}, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)))
     assert float(output.loss) == pytest.approx((-math.log(4 / 7) - math.log(1e-6)) / 2, abs=1e-5)
     assert float(output.metrics["accuracy"]) == 0.5
-    assert float(output.metrics["blind"]) == 0
+    assert float(output.metrics["accuracy_chance"]) == 0
 
 
 def test_clusters_are_the_means_that_lloyd_ends_with() -> None:
