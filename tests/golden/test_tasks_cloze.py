@@ -103,16 +103,20 @@ def test_head() -> None:
 
 
 def test_loss() -> None:
-    """Logits that are k / 10 for operation k, whatever the clips, make the cross-entropy a formula."""
+    """Logits that are k / 10 for operation k, whatever the clips, make the cross-entropy a formula.
+
+    Of the videos one has no room for a remote clip: guessing is right for (1/4 + 1/5 + 1/5) / 3 of them.
+    """
     task = Cloze(FakeBackbone(), size=4, read_size=4, crop_scale=1.0)
     with torch.no_grad():
         task.head.operation.weight.zero_()
         task.head.operation.bias.copy_(torch.arange(5) / 10)
     clip = torch.zeros(3, 3, 4, 4, 4)
-    operation = torch.tensor([4, 0, 1])
-    batch = Batch((clip, clip, clip), {"operation": operation}, torch.arange(3), torch.arange(3))
+    targets = {"operation": torch.tensor([4, 0, 1]), "possible": torch.tensor([5, 4, 5])}
+    batch = Batch((clip, clip, clip), targets, torch.arange(3), torch.arange(3))
     found = task(batch)
     total = math.log(sum(math.exp(k / 10) for k in range(5)))
     assert float(found.loss.detach()) == pytest.approx(total - (4 + 0 + 1) / 30, rel=1e-5)
     assert float(found.metrics["accuracy"]) == pytest.approx(1 / 3)
-    assert task.chance == 1 / 5
+    assert float(found.metrics["accuracy_chance"]) == pytest.approx((1 / 4 + 1 / 5 + 1 / 5) / 3)
+    assert task.chance is None and Cloze(FakeBackbone(), short_video="error").chance == 1 / 5

@@ -148,6 +148,40 @@ def test_short_videos_get_what_fits_or_are_left_out() -> None:
         planner()(video(n_frames=27), np.random.default_rng(0))
 
 
+def test_guessing_is_right_more_often_where_no_remote_clip_fits() -> None:
+    plan = planner(short_video="fitting")
+    rng = np.random.default_rng(0)
+    assert {plan(video(n_frames=n), rng)[1]["possible"] for n in (20, 27)} == {4}
+    assert {plan(video(n_frames=n), rng)[1]["possible"] for n in (28, 90)} == {5}
+    task = tiny(short_video="fitting")
+    assert task.chance is None, "it is not the same for all videos"
+    batch = task.augment(make_batch(task, 6))
+    batch.targets["possible"] = torch.tensor([4, 5, 5, 4, 5, 5])
+    total, n = task.evaluate(batch)["accuracy_chance"]
+    assert float(total) / n == pytest.approx((2 / 4 + 4 / 5) / 6) and n == 6
+
+
+@pytest.mark.parametrize(
+    ("operations", "short_video", "chance"),
+    [
+        (ALL, "error", 1 / 5),
+        (ALL, "fitting", None),
+        (ALL[:4], "fitting", 1 / 4),
+        (("remote", "original"), "error", 1 / 2),
+        (("remote", "original", "rotation"), "fitting", None),
+    ],
+)
+def test_chance_is_one_number_where_it_is_the_same_for_all(
+    operations: tuple[str, ...], short_video: str, chance: float | None
+) -> None:
+    task = tiny(operations=list(operations), short_video=short_video)
+    assert task.chance == chance
+    if chance is not None:
+        batch = task.augment(make_batch(task, 5))
+        total, n = task.evaluate(batch)["accuracy_chance"]
+        assert float(total) / n == pytest.approx(chance)
+
+
 def test_without_remote_clips_less_is_needed() -> None:
     plan = ClozePlanner(6, 1, 1, 2, ("original", "rotation"), (32, 32), "stretch", "error")
     views, targets = plan(video(n_frames=20), np.random.default_rng(0))
@@ -171,7 +205,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 
 def test_fewer_operations() -> None:
-    task = tiny(operations=["remote", "original"])
+    task = tiny(operations=["remote", "original"], short_video="error")
     assert task.chance == 0.5
     batch = make_batch(task, 8)
     assert set(batch.targets["operation"].tolist()) == {0, 1}
