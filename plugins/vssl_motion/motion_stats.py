@@ -25,7 +25,9 @@ Where this deviates:
 - Officially biases learn at twice the rate.
 
 There are no classes in the loss, hence no accuracy and no ``chance``. ``motion_blind`` and ``appearance_blind`` are the
-errors of answering every clip with the batch's mean: what ``motion`` and ``appearance`` must come below.
+errors of answering every clip with the mean of all: what ``motion`` and ``appearance`` must come below. They are the
+variances of the numbers, estimated from each batch without bias (divided by its clips less one), so that they are the
+same in the mean whatever its size; a batch of one clip says nothing of them and is not counted.
 """
 
 from __future__ import annotations
@@ -153,7 +155,7 @@ class MotionStats(BaseTask):
         return batch._replace(views=(clip,), targets=targets)
 
     def forward(self, batch: Batch) -> StepOutput:
-        """Weighted sum of mean squared errors; each of them a metric, and what it is without looking at the clip."""
+        """Weighted sum of mean squared errors; each of them a metric, and what it is without looking at the clips."""
         pooled = self.backbone(batch.views[0]).pooled
         loss = pooled.new_zeros(())
         metrics = {}
@@ -162,7 +164,8 @@ class MotionStats(BaseTask):
             error = F.mse_loss(head(pooled).float(), target)
             loss = loss + self.weights[name] * error
             metrics[name] = error.detach()
-            metrics[f"{name}_blind"] = (target - target.mean(dim=0)).square().mean()
+            if len(target) > 1:
+                metrics[f"{name}_blind"] = target.var(dim=0).mean()
         return StepOutput(loss, metrics)
 
     def explain(self, batch: Batch) -> Sequence[Explanation]:

@@ -150,7 +150,10 @@ class Pooled(nn.Module):
 
 
 def test_loss_is_the_weighted_sum_of_the_mean_squared_errors() -> None:
-    """By hand: answers 1 + 2 x 2 = 5 to each motion number 3 or 8, and 0.5 to each appearance number 2."""
+    """By hand: answers 1 + 2 x 2 = 5 to each motion number 3 or 8, and 0.5 to each appearance number 2.
+
+    Two motion numbers lie 2.5 off their mean of 5.5: their variance is 2 x 2.5^2 / (2 - 1).
+    """
     registry = isolated_registry(vssl_motion=vssl_motion.plugin)
     task = registry.build("tasks", "motion-stats@tiny", Pooled())
     with torch.no_grad():
@@ -162,6 +165,6 @@ def test_loss_is_the_weighted_sum_of_the_mean_squared_errors() -> None:
     output = task(Batch((torch.zeros(2, 3, 8, 32, 32),), targets, torch.arange(2), torch.arange(2)))
     assert float(output.metrics["motion"]) == pytest.approx((2**2 + 3**2) / 2)
     assert float(output.metrics["appearance"]) == pytest.approx(1.5**2)
-    assert float(output.metrics["motion_blind"]) == pytest.approx(2.5**2)
+    assert float(output.metrics["motion_blind"]) == pytest.approx(2 * 2.5**2)
     assert float(output.metrics["appearance_blind"]) == 0
     assert float(output.loss.detach()) == pytest.approx(6.5 + 0.1 * 2.25)

@@ -195,6 +195,36 @@ def test_weights_of_zero_leave_numbers_out() -> None:
         make(motion_weight=0.0, appearance_weight=0.0)
 
 
+def test_what_not_looking_gives_does_not_depend_on_the_batch() -> None:
+    """200 clips in batches of 200, 48 and 8 (the last of 48: 8); and what a batch of one says is not counted.
+
+    The variance of 200 clips is known to about sqrt(2 / 200) / sqrt(14), 2.7 %; dividing by all clips of a batch, 8 of
+    them would give 12.5 % less.
+    """
+    task = make().eval()
+    generator = torch.Generator().manual_seed(0)
+    motion = torch.randint(1, 17, (200, 14), generator=generator).float()
+    appearance = torch.randint(1, 9, (200, 13), generator=generator).float()
+
+    def blind(size: int) -> dict[str, tuple[float, int]]:
+        sums = {"motion_blind": (0.0, 0), "appearance_blind": (0.0, 0)}
+        for rows in torch.arange(200).split(size):
+            targets = {"motion": motion[rows], "appearance": appearance[rows]}
+            batch = Batch((torch.zeros(len(rows), 3, 8, SIZE, SIZE),), targets, rows, rows)
+            for name, (total, n) in task.evaluate(batch).items():
+                if name in sums:
+                    sums[name] = (sums[name][0] + float(total), sums[name][1] + n)
+        return {name: (total / max(n, 1), n) for name, (total, n) in sums.items()}
+
+    whole = blind(200)
+    assert whole["motion_blind"][0] == pytest.approx(float(motion.var(dim=0).mean()), rel=1e-5)
+    for size in (48, 8):
+        for name, (value, n) in blind(size).items():
+            assert value == pytest.approx(whole[name][0], rel=0.02) and n == 200
+    assert blind(199)["motion_blind"][1] == 199, "the last batch is one clip"
+    assert set(blind(1).values()) == {(0.0, 0)}
+
+
 def test_jitter_changes_the_colours_that_are_asked_for() -> None:
     task, jittered = make(crop_scale=1.0), make(crop_scale=1.0, jitter=0.8)
     raw = fake_batch(task, 4)
