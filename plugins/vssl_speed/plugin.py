@@ -19,6 +19,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_speed.config:RttConfig",
         summary="which temporal transformation was applied: speeds, random order, periodic, warp, ...",
         paper="2007.10730",
+        requires=frozenset({"temporal"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -104,6 +105,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_speed.config:TransRankConfig",
         summary="which clip of a video is fastest, reversed, ...: ranked among each other, not classified",
         paper="2205.02028",
+        requires=frozenset({"temporal"}),
         recipes={
             "tiny": {
                 "frames": 8,

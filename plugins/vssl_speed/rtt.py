@@ -19,8 +19,8 @@ Where this deviates:
   frame.
 - A random order is never the identity or its reverse, a warp never has equal steps; officially both can happen, rarely.
 - For a short video the transformations that fit are drawn (``short_video="fitting"``), as in the official code, which
-  lowers the largest speed. The classes then are not equally frequent, and ``chance`` holds where every video is long
-  enough.
+  lowers the largest speed. The classes then are not equally frequent, and how many are possible depends on the video:
+  ``chance`` is None, and ``accuracy_chance`` the mean of one over their number.
 - Where the largest speed is 2 or less the official code warps otherwise: it takes as many frames of the whole video,
   at random and in their order. Here steps of 1 to the largest speed are drawn in every case, as it does above 2.
 - ``palindrome`` and ``reversed`` are not in the paper. A palindrome goes there and back by halves, both at one speed;
@@ -52,7 +52,11 @@ _DEFAULT = ("speed-1", "speed-2", "speed-4", "speed-8", "periodic", "random", "w
 
 @dataclass(frozen=True, slots=True)
 class RttPlanner:
-    """Draws a transformation and the frames that show it. Targets: ``transformation``, its position in the list."""
+    """Draws a transformation and the frames that show it.
+
+    Targets: ``transformation``, its position in the list; with ``short_video="fitting"`` also ``possible``, how many
+    fit the video.
+    """
 
     transforms: tuple[Transformation, ...]
     frames: int
@@ -85,14 +89,21 @@ class RttPlanner:
         speed = max(speeds) if transform.kind == "warp" else speeds[int(rng.integers(len(speeds)))]
         relative = transform.draw(rng, self.frames, self.stride, speed)
         start = place(rng, video.n_frames, int(relative.max()) + 1, widest)
-        return [View(relative + start, self.size, self.fit)], {"transformation": label}
+        targets = {"transformation": label}
+        if self.short_video == "fitting":
+            targets["possible"] = len(choices)
+        return [View(relative + start, self.size, self.fit)], targets
 
     def _speeds(self, transform: Transformation, n_frames: int) -> list[int]:
         return speeds_that_fit(transform, self.transforms, self.frames, self.stride, n_frames)
 
 
 class RecognizeTransformation(BaseTask):
-    """Classifies which temporal transformation made a clip (Jenni et al. 2020, section 3)."""
+    """Classifies which temporal transformation made a clip (Jenni et al. 2020, section 3).
+
+    Attributes:
+        chance: one in as many as there are; None with ``short_video="fitting"``, where it depends on the video.
+    """
 
     asks_frame_order = True
 
@@ -116,7 +127,7 @@ class RecognizeTransformation(BaseTask):
         parsed = parse(transforms, frames, stride)
         self._planner = RttPlanner(parsed, frames, stride, (read, read), fit, short_video)
         self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}
-        self.chance = 1 / len(parsed)
+        self.chance = 1 / len(parsed) if short_video == "error" else None
         self.head = nn.Linear(backbone.embed_dim, len(parsed))
 
     def planner(self) -> RttPlanner:
@@ -128,11 +139,13 @@ class RecognizeTransformation(BaseTask):
         return batch._replace(views=(augment_clip(batch.views[0], batch.seeds, **self._augmentation),))
 
     def forward(self, batch: Batch) -> StepOutput:
-        """Cross-entropy of the transformation, and the accuracy."""
+        """Cross-entropy of the transformation, the accuracy, and with ``short_video="fitting"`` that of guessing."""
         logits = self.head(self.backbone(batch.views[0]).pooled)
         target = batch.targets["transformation"]
-        accuracy = (logits.argmax(dim=1) == target).float().mean()
-        return StepOutput(F.cross_entropy(logits, target), {"accuracy": accuracy.detach()})
+        metrics = {"accuracy": (logits.argmax(dim=1) == target).float().mean().detach()}
+        if "possible" in batch.targets:
+            metrics["accuracy_chance"] = (1.0 / batch.targets["possible"]).mean()
+        return StepOutput(F.cross_entropy(logits, target), metrics)
 
     def explain(self, batch: Batch) -> Sequence[Explanation]:
         """Name the transformation that each clip went through."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,8 +139,9 @@ def parse(names: Sequence[str], frames: int, stride: int) -> tuple[Transformatio
     """Read a list such as ``["speed-1", "speed-2", "random", "reversed-2"]``.
 
     Raises:
-        ConfigError: a name is unknown or twice there, there are fewer than two, ``frames`` is too few for them, or a
-            ``palindrome`` has no speed at which two frames are more than one apart.
+        ConfigError: a name is unknown or twice there, there are fewer than two, ``frames`` is too few for them, or one
+            has no speed at which it can be shown, however long the video: a ``warp`` none to change between, a
+            ``palindrome`` none at which two frames are more than one apart.
     """
     where = f"task.transforms={list(names)}"
     if len(names) < 2:
@@ -149,7 +151,7 @@ def parse(names: Sequence[str], frames: int, stride: int) -> tuple[Transformatio
     if len(set(names)) < len(names):
         raise ConfigError(f"{where} names a transformation twice; each is one class")
     if frames < 4:
-        raise ConfigError(f"task.frames={frames} is too few for rtt: its transformations need 4 frames or more")
+        raise ConfigError(f"task.frames={frames} is too few: temporal transformations need 4 frames or more")
     found = []
     for name in names:
         match = re.fullmatch(r"([a-z]+)(?:-([1-9][0-9]*))?", name)
@@ -166,14 +168,18 @@ def parse(names: Sequence[str], frames: int, stride: int) -> tuple[Transformatio
         found.append(Transformation(kind, speed))
     if len(set(found)) < len(found):
         raise ConfigError(f"{where} names a transformation twice: 'random' is 'random-1'")
-    slow = [t for t in found if t.kind == "warp" and t.speed == 1]
-    if slow or (any(t.kind == "warp" for t in found) and max((t.speed for t in found), default=0) < 2):
-        raise ConfigError(f"{where}: warp needs a speed of 2 or more to change between; add speed-2 or write warp-2")
     for name, transform in zip(names, found, strict=True):
-        speeds = [transform.speed] if transform.speed else set_speeds(found)
-        if not any(transform.can_play(stride, speed) for speed in speeds):
+        # A class that no video is long enough for would never be drawn, and the others be told apart without it.
+        if speeds_that_fit(transform, found, frames, stride, sys.maxsize):
+            continue
+        if transform.kind == "warp":
             raise ConfigError(
-                f"{where}: {name} at speed {speeds[-1]} and task.stride={stride} has no frames between those of the "
-                "way there for the way back; write palindrome-3, or raise task.stride"
+                f"{where}: {name} needs a speed of 2 or more to change between, its own or that of a speed-K; add "
+                "speed-2 or write warp-2"
             )
+        speed = transform.speed or set_speeds(found)[-1]
+        raise ConfigError(
+            f"{where}: {name} at speed {speed} and task.stride={stride} has no frames between those of the way there "
+            "for the way back; write palindrome-3, or raise task.stride"
+        )
     return tuple(found)

@@ -5,18 +5,20 @@ Transformation Recognition", CVPR 2022, arXiv 2205.02028. Official code: https:/
 (commit 624da02) holds a README alone, which names a branch of kennymckormick/mmaction2 that could not be had:
 formula-only.
 
-Implemented (section 3 and figure 3): as many clips of a video as there are ``transforms``, each with another one. The
-network gives every clip a score for every transformation, a matrix; in the column of a transformation the clip that
-went through it has to score higher than every other clip of the same video by ``margin``. Videos have speeds of their
-own: x2 of a slow one may look like x1 of a quick one, and a classifier gets a wrong answer from the right picture;
-ranked among clips of its own video, it is right. ``formulation="classify"`` is what the paper compares with: a softmax
-over each clip's own scores.
+Implemented (figure 3 and its caption; section 3 was not available): as many clips of a video as there are
+``transforms``, each with another one. The network gives every clip a score for every transformation, a matrix; in the
+column of a transformation the clip that went through it has to score higher than every other clip of the same video by
+``margin``. Videos have speeds of their own: x2 of a slow one may look like x1 of a quick one, and a classifier gets a
+wrong answer from the right picture; ranked among clips of its own video, it is right. ``formulation="classify"`` is
+what the paper compares with: a softmax over each clip's own scores.
 
 Where this deviates, or fills what the abstract, the figure and its caption leave open:
 
 - Scores are those of one linear layer, not normalised; the margin defaults to 1, since the layer sets their scale.
 - Transformations are those of ``rtt`` (``vssl_speed.transformations``), by default those of figure 3. The paper also
   ranks rotations beside them; the task ``rotation`` does that with ``multi``.
+- Videos too short for one of the transformations are left out. With ``short_video="loop"`` or ``"pad"`` clips too long
+  for their video are read beyond its end: the cut, or the frame that stands still, gives high speeds away.
 - Clips of a video are drawn one by one, their middle by one law for all transformations (``vssl_speed.placement``), and
   are cropped, flipped and coloured one by one, unless ``shared_draw``.
 """
@@ -108,7 +110,7 @@ def rank_scores(scores: Tensor, transformation: Tensor, margin: float) -> tuple[
 
 
 class TransRank(BaseTask):
-    """Ranks the clips of a video by every transformation (Duan et al. 2022, section 3)."""
+    """Ranks the clips of a video by every transformation (Duan et al. 2022, figure 3)."""
 
     asks_frame_order = True
 

@@ -109,7 +109,9 @@ def test_task_on_every_kind_of_backbone_that_it_can_take(entry: Entry, kind: str
 
 
 # A capability that these lack: to them a clip in wrong order is the same as in the right one.
-WITHOUT_TIME = {("odd-one-out", "timm/test_resnet"), ("odd-one-out", "timm/test_vit")}
+WITHOUT_TIME = {
+    (task, network) for task in ("odd-one-out", "rtt", "transrank") for network in ("timm/test_resnet", "timm/test_vit")
+}
 
 
 def test_tasks_about_the_order_of_frames_refuse_networks_that_do_not_see_it() -> None:

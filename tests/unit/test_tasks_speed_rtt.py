@@ -11,6 +11,7 @@ from support.tasks import TinyNet, make_batch, video
 
 import vssl_backbones.plugin
 import vssl_speed.plugin
+from vssl_core.engine.planned import check_pair
 from vssl_core.errors import ClipError
 from vssl_core.plugins import Registry
 from vssl_core.testing import check_task
@@ -86,6 +87,44 @@ def test_classes_that_fit_are_equally_likely(n_frames: int) -> None:
     assert np.abs(counts[counts > 0] - expected).max() < 5 * np.sqrt(expected)
 
 
+def test_a_warp_changes_between_all_steps_up_to_the_largest_speed() -> None:
+    planner = RttPlanner(parse(PAPER, 16, 1), 16, 1, (32, 32), "stretch", "error")
+    rng, warp, steps = np.random.default_rng(0), PAPER.index("warp"), []
+    for _ in range(2_000):
+        views, targets = planner(video(n_frames=150), rng)
+        if targets["transformation"] == warp:
+            steps.append(np.diff(views[0].frames))
+    every = np.concatenate(steps)
+    assert every.min() == 1 and every.max() == 8
+    # Uniform on 1 .. 8, of deviation sqrt(63 / 12).
+    assert abs(every.mean() - 4.5) < 5 * np.sqrt(63 / 12 / len(every))
+
+
+def test_chance_is_what_the_length_of_a_video_leaves() -> None:
+    """121 frames hold all seven, 70 all but speed-8, 40 neither speed-8 nor speed-4."""
+    torch.manual_seed(0)
+    options = {"frames": 16, "size": 32, "read_size": 0, "transforms": PAPER}
+    task, strict = (
+        RecognizeTransformation(TinyNet(), **options),
+        RecognizeTransformation(TinyNet(), **options, short_video="error"),
+    )
+    assert task.chance is None and strict.chance == 1 / 7
+    found = []
+    for n_frames, possible in ((121, 7), (70, 6), (40, 5)):
+        batch = task.augment(make_batch(task, n=2, n_frames=n_frames))
+        assert batch.targets["possible"].tolist() == [possible] * 2
+        found.append(batch)
+    mixed = found[0]._replace(
+        views=(torch.cat([batch.views[0] for batch in found]),),
+        targets={name: torch.cat([batch.targets[name] for batch in found]) for name in found[0].targets},
+        index=torch.arange(6),
+    )
+    total, n = task.evaluate(mixed)["accuracy_chance"]
+    assert n == 6 and float(total) == pytest.approx(2 / 7 + 2 / 6 + 2 / 5)
+    whole = strict.augment(make_batch(strict, n=2, n_frames=121))
+    assert set(whole.targets) == {"transformation"} and set(strict.evaluate(whole)) == {"accuracy"}
+
+
 def test_explanations_name_the_class() -> None:
     torch.manual_seed(0)
     task = RecognizeTransformation(
@@ -98,7 +137,13 @@ def test_explanations_name_the_class() -> None:
         assert said.question == "How is this clip played: at normal speed, at speed x3, in random order?"
 
 
-@pytest.mark.parametrize("backbone", [None, "r2plus1d-tiny", "vit-tiny-video", "timm/test_vit"])
+@pytest.mark.parametrize("backbone", [None, "r2plus1d-tiny", "vit-tiny-video"])
 def test_contract(backbone: str | None) -> None:
-    network = {"name": backbone, "img_size": 32} if backbone and backbone.startswith("timm") else backbone
-    check_task("rtt@tiny", REGISTRY, backbone=network, frames=60)
+    check_task("rtt@tiny", REGISTRY, backbone=backbone, frames=60)
+
+
+def test_networks_applied_frame_by_frame_are_refused() -> None:
+    """To them a clip in random order and one played backwards are the clip as it was."""
+    task = REGISTRY.resolve("tasks", "rtt@tiny")
+    assert "offers temporal;" in (check_pair(task, REGISTRY.resolve("backbones", "timm/test_vit")) or "")
+    assert check_pair(task, REGISTRY.resolve("backbones", "r2plus1d-tiny")) is None

@@ -11,9 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tasks import TinyNet, make_batch, video
+from torch import Tensor, nn
 
 import vssl_backbones.plugin
 import vssl_speed.plugin
+from vssl_core.contracts import Batch, Features
+from vssl_core.engine.planned import check_pair
 from vssl_core.errors import ClipError, ConfigError
 from vssl_core.plugins import Registry
 from vssl_core.testing import check_task
@@ -109,18 +112,55 @@ def test_margin_and_formulation_change_the_loss() -> None:
     assert float(small(formulation="classify").eval()(batch).loss.detach()) == pytest.approx(np.log(3), abs=0.3)
 
 
-def test_permuted_targets_leave_chance() -> None:
-    """A matrix that is right for its video is right one time in three for another order."""
-    task = small().eval()
-    batch = task.augment(make_batch(task, n=60))
-    shuffled = {"transformation": batch.targets["transformation"][torch.randperm(60)]}
-    total, n = task.evaluate(batch._replace(targets=shuffled))["accuracy"]
-    assert abs(float(total) / n - 1 / 3) < 5 * np.sqrt(2 / 9 / 180) + 0.05
+class Given(nn.Module):
+    """A backbone that reads its features off the pixels."""
+
+    embed_dim = 3
+
+    def forward(self, clips: Tensor) -> Features:
+        pooled = clips[:, :, 0, 0, 0]
+        return Features(pooled[..., None, None, None], pooled)
+
+
+@pytest.mark.parametrize("formulation", ["rank", "classify"])
+def test_permuted_targets_leave_chance(formulation: str) -> None:
+    """A network that knows every answer is right one time in three about the order of another video."""
+    task, n = TransRank(Given(), frames=8, formulation=formulation), 600
+    with torch.no_grad():
+        task.head.weight.copy_(torch.eye(3))
+        task.head.bias.zero_()
+    generator = torch.Generator().manual_seed(0)
+    went = torch.stack([torch.randperm(3, generator=generator) for _ in range(n)])
+    shown = torch.eye(3)[went]
+    views = tuple(shown[:, clip].view(n, 3, 1, 1, 1).expand(-1, -1, 8, 1, 1) for clip in range(3))
+    batch = Batch(views, {"transformation": went}, torch.arange(n), torch.arange(n))
+    total, count = task.evaluate(batch)["accuracy"]
+    assert float(total) == count == n
+    shuffled = {"transformation": went[torch.randperm(n, generator=generator)]}
+    total, _ = task.evaluate(batch._replace(targets=shuffled))["accuracy"]
+    # The fixed points of a permutation of three have mean 1 and variance 1.
+    assert abs(float(total) / n - 1 / 3) < 5 / 3 / np.sqrt(n)
+
+
+def test_a_warp_changes_between_all_steps_up_to_the_largest_speed() -> None:
+    names = ("speed-1", "speed-3", "speed-8", "warp")
+    plan, rng, steps = planner(names, frames=16), np.random.default_rng(0), []
+    for _ in range(300):
+        views, targets = plan(video(n_frames=150), rng)
+        steps.extend(
+            np.diff(view.frames) for view, label in zip(views, targets["transformation"], strict=True) if label == 3
+        )
+    every = np.concatenate(steps)
+    assert every.min() == 1 and every.max() == 8
+    # Uniform on 1 .. 8, of deviation sqrt(63 / 12).
+    assert abs(every.mean() - 4.5) < 5 * np.sqrt(63 / 12 / len(every))
 
 
 def test_too_few_transformations_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least two"):
         small(transforms=["speed-1"])
+    with pytest.raises(ConfigError, match=r"task\.frames=3 is too few: temporal transformations need 4"):
+        small(frames=3)
 
 
 def test_explanations_name_what_each_clip_went_through() -> None:
@@ -148,7 +188,13 @@ def test_speeds_that_fit() -> None:
     assert speeds_that_fit(by_name["speed-3"], transforms, 8, 1, 21) == []
 
 
-@pytest.mark.parametrize("backbone", [None, "r2plus1d-tiny", "vit-tiny-video", "timm/test_vit"])
+@pytest.mark.parametrize("backbone", [None, "r2plus1d-tiny", "vit-tiny-video"])
 def test_contract(backbone: str | None) -> None:
-    network = {"name": backbone, "img_size": 32} if backbone and backbone.startswith("timm") else backbone
-    check_task("transrank@tiny", REGISTRY, backbone=network, frames=60)
+    check_task("transrank@tiny", REGISTRY, backbone=backbone, frames=60)
+
+
+def test_networks_applied_frame_by_frame_are_refused() -> None:
+    """To them a clip in random order and one played backwards are the clip as it was."""
+    task = REGISTRY.resolve("tasks", "transrank@tiny")
+    assert "offers temporal;" in (check_pair(task, REGISTRY.resolve("backbones", "timm/test_vit")) or "")
+    assert check_pair(task, REGISTRY.resolve("backbones", "r2plus1d-tiny")) is None
