@@ -49,7 +49,7 @@ class PaceConfig(ClipOptions):
     per_frame_jitter: bool = option(True, "draw the jitter for every frame by itself instead of once a clip")
     short_video: str = option(
         "loop",
-        "a video shorter than the clip: error (left out and named), loop or pad",
+        "a video shorter than the fastest clip: error (left out and named), loop or pad (at every rate alike)",
         choices=("error", "loop", "pad"),
     )
     rates: int = option(4, "rates 1..rates are told apart", minimum=2)
@@ -78,7 +78,8 @@ class SpeedNetConfig(ClipOptions):
     )
     short_video: str = option(
         "error",
-        "a video shorter than the stretch: error (left out and named), loop or pad",
+        "a video shorter than the stretch: error (left out and named), loop or pad; these two show cuts or still "
+        "frames in sped up clips more often, which gives them away",
         choices=("error", "loop", "pad"),
     )
     window: int = option(3, "length of the stretch that both versions come from, in clips", minimum=2)
@@ -112,7 +113,8 @@ class PrpConfig(ClipOptions):
     )
     short_video: str = option(
         "error",
-        "a video shorter than the longest stretch: error (left out and named), loop or pad",
+        "a video shorter than the longest stretch: error (left out and named), loop or pad; these two show cuts or "
+        "still frames at large strides alone, which gives them away",
         choices=("error", "loop", "pad"),
     )
     strides: list[int] = option(
@@ -137,7 +139,8 @@ class TransRankConfig(ClipOptions):
     flip: float = option(0.5, "probability of a horizontal flip of the whole clip", minimum=0.0, maximum=1.0)
     short_video: str = option(
         "error",
-        "a video too short for one of the transformations: error (left out and named), loop or pad",
+        "a video too short for one of the transformations: error (left out and named), loop or pad; these two show "
+        "cuts or still frames at high speeds alone, which gives them away",
         choices=("error", "loop", "pad"),
     )
     transforms: list[str] = option(
@@ -169,7 +172,8 @@ class RspnetConfig(ClipOptions):
     )
     short_video: str = option(
         "loop",
-        "a video shorter than the fastest clip's stretch: error (left out and named), loop or pad",
+        "a video shorter than the fastest clip's stretch: error (left out and named), loop or pad; these two, of which "
+        "loop is the official one, show cuts or still frames in fast clips alone, which gives them away",
         choices=("error", "loop", "pad"),
     )
     speeds: list[int] = option([2], "the fast speed is drawn among these; the slow one is 1")

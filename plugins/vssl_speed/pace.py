@@ -12,12 +12,15 @@ one video is told by the batch, not by targets that could be permuted, and ``sup
 
 Where this deviates:
 
-- The start is drawn so that the clip fits and its middle has one law for all rates (``vssl_speed.placement``); only
-  videos shorter than the clip loop to their start. The official code starts anywhere and loops at the end of any video,
-  so that a cut, more frequent at higher rates, gives the rate away.
+- The start is drawn so that the clip fits and its middle has one law for all rates (``vssl_speed.placement``). The
+  official code starts anywhere and loops at the end of any video, so that a cut, more frequent at higher rates, gives
+  the rate away. Here only videos shorter than the clip of the highest rate loop, and they do so at every rate: of such
+  a video a stretch is shown again and again that is shorter the lower the rate, so that a clip has as many different
+  frames, and its cuts are where they are, whatever the rate. ``short_video="pad"`` stands still likewise.
 - Colour is jittered frame by frame (``per_frame_jitter``), as officially, in brightness, contrast and saturation.
   Officially hue too, and each frame with probability 0.8.
-- The random crop varies in scale; officially 112 of 128 x 171 pixels.
+- Frames are read as the central square of 128 pixels, and the random crop of it varies in scale and in aspect ratio;
+  officially 112 x 112 of 128 x 171 pixels.
 - Contrast compares cosine similarities divided by ``temperature``; clips pass a two-layer projection first.
 """
 
@@ -45,7 +48,11 @@ __all__ = ["Pace", "PacePlanner", "attraction"]
 
 @dataclass(frozen=True, slots=True)
 class PacePlanner:
-    """Draws a rate for each clip and the frames that show it. Targets: ``rate`` int64 ``[clips]``, 0 for rate 1."""
+    """Draws a rate for each clip and the frames that show it. Targets: ``rate`` int64 ``[clips]``, 0 for rate 1.
+
+    With ``short_video="loop"`` or ``"pad"``, of a video too short for the highest rate as many different frames are
+    shown at every rate as fit at the highest one.
+    """
 
     frames: int
     stride: int
@@ -59,8 +66,9 @@ class PacePlanner:
         """Return ``clips`` views and their rates.
 
         Raises:
-            ClipError: ``short_video="error"`` and the video is too short for the fastest rate. The rate drawn does not
-                matter: short videos that came at slow rates alone would give the rate away.
+            ClipError: ``short_video="error"`` and the video is too short for the fastest rate, or it is too short for
+                two frames at the fastest rate. The rate drawn does not matter: short videos that came at slow rates
+                alone would give the rate away.
         """
         widest = span(self.frames, self.stride * self.rates)
         if self.short_video == "error" and video.n_frames < widest:
@@ -69,33 +77,43 @@ class PacePlanner:
                 f"{self.rates}), video {video.video_id!r} has {video.n_frames}; lower one of them, or set "
                 "task.short_video=loop"
             )
+        different = (video.n_frames - 1) // (self.stride * self.rates) + 1
+        if different < min(2, self.frames):
+            raise ClipError(
+                f"pace needs {self.stride * self.rates + 1} frames to show two of them at every rate (task.stride="
+                f"{self.stride}, task.rates={self.rates}), video {video.video_id!r} has {video.n_frames}; lower one of "
+                "them"
+            )
         rates = rng.integers(1, self.rates + 1, size=self.clips)
-        views = [View(self._frames(video.n_frames, int(rate), widest, rng), self.size, self.fit) for rate in rates]
+        shown = min(different, self.frames)
+        views = [View(self._frames(video.n_frames, int(rate), shown, rng), self.size, self.fit) for rate in rates]
         return views, {"rate": rates.astype(np.int64) - 1}
 
-    def _frames(self, n_frames: int, rate: int, widest: int, rng: np.random.Generator) -> np.ndarray:
+    def _frames(self, n_frames: int, rate: int, shown: int, rng: np.random.Generator) -> np.ndarray:
+        """Return int64 ``[frames]``, ``shown`` of them different: fewer in a video too short for the fastest rate."""
         stride = self.stride * rate
-        extent = span(self.frames, stride)
-        if extent <= n_frames:
-            start = place(rng, n_frames, extent, widest)
-        else:
-            start = int(rng.integers(0, n_frames)) if self.short_video == "loop" else 0
-        return clip_frames(n_frames, start, self.frames, stride, self.short_video)
+        start = place(rng, n_frames, span(shown, stride), span(shown, self.stride * self.rates))
+        # Were the video looped as it is, only fast clips would have a cut, or more of them than slow ones.
+        begin = int(rng.integers(shown)) if shown < self.frames and self.short_video == "loop" else 0
+        return start + stride * clip_frames(shown, begin, self.frames, 1, self.short_video)
 
 
 def attraction(embedding: Tensor, group: Tensor, temperature: float) -> Tensor:
     """Return the contrastive loss in which clips of one group attract (section 3.3; NT-Xent where groups are pairs).
 
     Mean over clips i of ``-log(sum of exp(s_ik) over the others of its group / sum over all others)``, s the cosine
-    similarity divided by ``temperature``. A clip alone in its group counts nothing; if all are alone the loss is 0.
+    similarity divided by ``temperature``, in float32 under autocast too. A clip alone in its group counts nothing; if
+    all are alone the loss is 0.
 
     Args:
         embedding: float ``[N, D]``.
         group: int64 ``[N]``.
         temperature: above 0.
     """
-    unit = F.normalize(embedding.float(), dim=1)
-    similarity = unit @ unit.T / temperature
+    # Autocast would round the similarities to half precision.
+    with torch.autocast(embedding.device.type, enabled=False):
+        unit = F.normalize(embedding.float(), dim=1)
+        similarity = unit @ unit.T / temperature
     others = ~torch.eye(len(group), dtype=torch.bool, device=group.device)
     positive = (group[:, None] == group[None, :]) & others
     paired = positive.any(dim=1)

@@ -89,6 +89,7 @@ def bank_contrast(query: Tensor, positive: Tensor, bank: Tensor, others: Tensor,
     """Return the cross-entropy of the positive among it and the features of other videos.
 
     ``top1`` is how often the positive is the nearest, ``chance`` how often a random candidate would be the positive.
+    All in float32, under autocast too.
 
     Args:
         query: float ``[B, D]`` of length 1.
@@ -97,10 +98,12 @@ def bank_contrast(query: Tensor, positive: Tensor, bank: Tensor, others: Tensor,
         others: bool ``[B, K]``: which of them are negatives of each query.
         temperature: divides the cosine similarities, above 0.
     """
-    near = (query * positive).sum(dim=1, keepdim=True)
-    far = (query @ bank.T).masked_fill(~others, -torch.inf)
-    logits = torch.cat([near, far], dim=1) / temperature
-    target = torch.zeros(len(query), dtype=torch.int64, device=query.device)
-    top1 = (logits.argmax(dim=1) == 0).float().mean()
-    chance = (1.0 / (1 + others.sum(dim=1))).mean()
-    return BankContrast(F.cross_entropy(logits, target), top1.detach(), chance)
+    # Autocast would round the similarities of the bank, and of it alone, to half precision.
+    with torch.autocast(query.device.type, enabled=False):
+        near = (query * positive).sum(dim=1, keepdim=True)
+        far = (query @ bank.T).masked_fill(~others, -torch.inf)
+        logits = torch.cat([near, far], dim=1) / temperature
+        target = torch.zeros(len(query), dtype=torch.int64, device=query.device)
+        top1 = (logits.argmax(dim=1) == 0).float().mean()
+        chance = (1.0 / (1 + others.sum(dim=1))).mean()
+        return BankContrast(F.cross_entropy(logits, target), top1.detach(), chance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vssl_contrast.nt_xent import nt_xent
+from vssl_core.pretext.contrast import info_nce
 from vssl_speed.pace import attraction
+from vssl_speed.video_bank import bank_contrast
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
@@ -110,3 +113,37 @@ def test_attraction_without_any_pair_is_zero() -> None:
     loss.backward()
     assert float(loss.detach()) == 0
     assert embedding.grad is not None and torch.isfinite(embedding.grad).all()
+
+
+def _queue(query: Tensor, positive: Tensor, bank: Tensor) -> Tensor:
+    return info_nce(query, positive, bank, 0.07).loss
+
+
+def _own_queue(query: Tensor, positive: Tensor, bank: Tensor) -> Tensor:
+    return info_nce(query, positive, bank.expand(len(query), -1, -1), 0.07).loss
+
+
+def _bank(query: Tensor, positive: Tensor, bank: Tensor) -> Tensor:
+    return bank_contrast(query, positive, bank, torch.ones(len(query), len(bank), dtype=torch.bool), 0.07).loss
+
+
+def _attraction(query: Tensor, positive: Tensor, bank: Tensor) -> Tensor:
+    return attraction(torch.cat([query, positive, bank]), torch.arange(len(query)).repeat(4), 0.1)
+
+
+@pytest.mark.parametrize("contrast", [_queue, _own_queue, _bank, _attraction])
+def test_autocast_does_not_round_similarities(contrast: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    """Features near each other, as at the start of training: bfloat16 tells their similarities from no other."""
+    generator = torch.Generator().manual_seed(6)
+    near = torch.randn(1, 32, generator=generator) + 0.02 * torch.randn(32, 32, generator=generator)
+    query, positive, bank = F.normalize(near, dim=1).split([8, 8, 16])
+    losses, gradients = [], []
+    for enabled in (False, True):
+        asked = query.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss = contrast(asked, positive, bank)
+        (gradient,) = torch.autograd.grad(loss, asked)
+        losses.append(loss.detach())
+        gradients.append(gradient)
+    assert losses[1].dtype == torch.float32
+    assert torch.equal(*losses) and torch.equal(*gradients)

@@ -114,6 +114,31 @@ def test_the_loss_of_two_depths_and_both_directions() -> None:
     assert float(task.eval()(batch).loss.detach()) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_first_batch_is_compared_with_itself() -> None:
+    """In training the bank takes the batch in first: its videos are told from each other from their first time on."""
+    task = TempoConsistency(
+        TwoStages(), frames=2, stride=2, ratio=2, size=4, read_size=0, projection=3, temperature=1.0
+    )
+    with torch.no_grad():
+        for head in [*task.slow_heads, *task.fast_heads]:
+            head.weight.copy_(torch.eye(3))
+            head.bias.zero_()
+    task.setup(2, 10)
+    # Video 5 is red read slowly and the even mix of red and green read fast; video 8 is green in both.
+    slow = torch.stack([colour(1, 0, 2), colour(0, 1, 2)])
+    fast = torch.stack([colour(0.5, 0.5, 4), colour(0, 1, 4)])
+    output = task.train()(Batch((slow, fast), {}, torch.tensor([0, 1]), torch.tensor([5, 8])))
+    # Slow to fast: red has the mix (cosine ROOT) against green (0), green has green (1) against the mix (ROOT).
+    to_fast = (math.log(math.exp(ROOT) + 1) - ROOT + math.log(math.e + math.exp(ROOT)) - 1) / 2
+    # Fast to slow: the mix has red against green (ROOT both), green has green (1) against red (0).
+    to_slow = (math.log(2) + math.log(math.e + 1) - 1) / 2
+    # At the second depth red and green are swapped everywhere, which changes no cosine.
+    assert float(output.loss.detach()) == pytest.approx(2 * (to_fast + to_slow), abs=1e-6)
+    assert float(output.metrics["contrast_chance"]) == 0.5
+    # Green is nearest to green both ways; red prefers the mix to green, and the mix is as near to both, the first wins.
+    assert float(output.metrics["contrast_top1"]) == 1.0
+
+
 def test_one_stretch_is_read_at_two_rates() -> None:
     planner = TempoPlanner(frames=8, stride=8, ratio=4, size=(32, 32), fit="short-side-crop", short_video="error")
     (slow, fast), targets = planner(video(0, 63), np.random.default_rng(0))

@@ -177,6 +177,11 @@ def test_short_videos_get_the_classes_that_fit() -> None:
         (["speed-1", "revresed"], "did you mean 'reversed'"),
         (["speed", "random"], "multiple of the stride"),
         (["speed-1", "warp"], "warp needs"),
+        (["speed-2", "warp-1"], "warp-1 needs"),
+        # Only a speed-K names a speed of the set: with one of another kind no warp could ever be drawn.
+        (["speed-1", "reversed-4", "warp"], "warp needs a speed of 2 or more"),
+        (["speed-1", "random-2", "warp"], "warp needs a speed of 2 or more"),
+        (["reversed-2", "warp"], "warp needs a speed of 2 or more"),
         (["speed-1", "speed-0"], "unknown transformation"),
         (["speed-2", "palindrome-1"], "palindrome-1 at speed 1 and task.stride=1 .*write palindrome-3"),
         (["speed-1", "palindrome"], "palindrome at speed 1 and task.stride=1 .*write palindrome-3"),
@@ -185,6 +190,11 @@ def test_short_videos_get_the_classes_that_fit() -> None:
 def test_wrong_sets_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RecognizeTransformation(TinyNet(), transforms=names)
+
+
+def test_too_few_frames_are_refused_whatever_the_task() -> None:
+    with pytest.raises(ConfigError, match=r"task\.frames=3 is too few: temporal transformations need 4 frames"):
+        parse(TINY, 3, 1)
 
 
 def test_named_speeds_are_kept() -> None:
@@ -210,13 +220,42 @@ def test_pace_refuses_short_videos_at_every_rate() -> None:
             planner(video(n_frames=28), np.random.default_rng(draw))
 
 
-def test_pace_loops_only_what_is_too_short() -> None:
+@pytest.mark.parametrize(("n_frames", "shown"), [(61, 16), (60, 15), (46, 12), (40, 10), (20, 5), (5, 2)])
+@pytest.mark.parametrize("short_video", ["loop", "pad"])
+def test_cuts_of_short_videos_do_not_tell_the_pace(short_video: str, n_frames: int, shown: int) -> None:
+    """In steps of its rate, a clip is the same at every rate: as many frames, and where it starts over or stands."""
+    planner = PacePlanner(16, 1, 4, 1, (32, 32), "stretch", short_video)
+    found = draws(planner, 4_000, n_frames, "rate")
+    assert set(found) == {0, 1, 2, 3}
+    begins = range(shown) if short_video == "loop" and shown < 16 else range(1)
+    expected = {
+        tuple(
+            int(k) for k in ((begin + np.arange(16)) % shown if begins.stop > 1 else np.arange(16).clip(max=shown - 1))
+        )
+        for begin in begins
+    }
+    for label, clips in found.items():
+        assert all(0 <= clip.min() <= clip.max() < n_frames for clip in clips)
+        patterns = [tuple(int(k) for k in (clip - clip.min()) / (label + 1)) for clip in clips]
+        assert set(patterns) == expected, label
+        each = len(clips) / len(expected)
+        assert all(abs(patterns.count(pattern) - each) < 5 * np.sqrt(each) for pattern in expected)
+
+
+def test_short_videos_lie_about_one_middle_at_every_pace() -> None:
     planner = PacePlanner(16, 1, 4, 1, (32, 32), "stretch", "loop")
-    for label, clips in draws(planner, 300, 40, "rate").items():
-        steps = {int(step) for clip in clips for step in np.diff(clip)}
-        looped = {step for step in steps if step < 0}
-        assert steps - looped == {label + 1}
-        assert bool(looped) == (15 * (label + 1) + 1 > 40)
+    for clips in draws(planner, 4_000, 40, "rate").values():
+        middles = np.array([(clip.min() + clip.max()) / 2 for clip in clips])
+        assert np.abs(middles - 19.5).max() <= 2
+
+
+@pytest.mark.parametrize("short_video", ["loop", "pad"])
+def test_pace_refuses_videos_that_show_no_pace(short_video: str) -> None:
+    planner = PacePlanner(16, 2, 4, 1, (32, 32), "stretch", short_video)
+    planner(video(n_frames=9), np.random.default_rng(0))
+    for n_frames in (0, 1, 8):
+        with pytest.raises(ClipError, match=rf"pace needs 9 frames to show two of them.*has {n_frames}; lower"):
+            planner(video(n_frames=n_frames), np.random.default_rng(0))
 
 
 def test_pace_takes_two_clips_for_contrast_of_contents() -> None:

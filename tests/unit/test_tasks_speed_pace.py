@@ -13,6 +13,7 @@ from support.tasks import TinyNet, make_batch, video
 
 import vssl_backbones.plugin
 import vssl_speed.plugin
+from vssl_core.errors import ClipError
 from vssl_core.plugins import Registry
 from vssl_core.testing import check_task
 from vssl_speed.pace import Pace, PacePlanner
@@ -37,6 +38,11 @@ def test_frames_are_in_range_and_as_far_apart_as_the_rate_says(
     frames: int, stride: int, rates: int, clips: int, n_frames: int, short_video: str, seed: int
 ) -> None:
     planner = PacePlanner(frames, stride, rates, clips, (32, 32), "stretch", short_video)
+    fastest = stride * rates
+    if frames > 1 and n_frames <= fastest:
+        with pytest.raises(ClipError, match=rf"needs {fastest + 1} frames to show two .* has {n_frames}; lower"):
+            planner(video(n_frames=n_frames), np.random.default_rng(seed))
+        return
     views, targets = planner(video(n_frames=n_frames), np.random.default_rng(seed))
     again, same = planner(video(n_frames=n_frames), np.random.default_rng(seed))
     assert np.array_equal(targets["rate"], same["rate"]) and targets["rate"].shape == (clips,)
@@ -46,12 +52,15 @@ def test_frames_are_in_range_and_as_far_apart_as_the_rate_says(
         step = stride * (int(label) + 1)
         assert view.frames.shape == (frames,) and view.frames.min() >= 0 and view.frames.max() < n_frames
         steps = np.diff(view.frames)
-        if (frames - 1) * step < n_frames:
+        # Whether it fits is asked of the fastest rate, whichever was drawn.
+        shown = (n_frames - 1) // fastest + 1
+        if shown >= frames:
             assert (steps == step).all()
         elif short_video == "loop":
-            assert ((steps - step) % n_frames == 0).all()
+            assert (np.isin(steps, [step, -(shown - 1) * step])).all()
+            assert len(set(view.frames)) == shown
         else:
-            assert view.frames[0] == 0 and ((steps == step) | (view.frames[1:] == n_frames - 1)).all()
+            assert (steps[: shown - 1] == step).all() and (steps[shown - 1 :] == 0).all()
 
 
 def test_per_frame_jitter_colours_every_frame_by_itself() -> None:
