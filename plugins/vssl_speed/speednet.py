@@ -28,6 +28,8 @@ Where this deviates:
 - The paper's network is an S3D-G whose pools keep time; here any network with a map, its pools as they are.
 - Clips are scaled up or down from ``size`` pixels; where the drawn side is above it, detail of the file is lost.
 - Without ``same_batch`` each video gives one version, drawn.
+- Videos shorter than the stretch are left out. With ``short_video="loop"`` or ``"pad"`` they are read beyond their end,
+  where sped up clips come more often than others: the cut, or the frame that stands still, then gives the speed away.
 """
 
 from __future__ import annotations
@@ -140,7 +142,7 @@ class SpeedNet(BaseTask):
 
     Raises:
         ConfigError: the ranges of speed overlap, run backwards or do not fit the window; no side is left to draw; or
-            the backbone does not take clips of the sides that are drawn.
+            the backbone does not take clips of ``size`` pixels or of the sides that are drawn.
     """
 
     chance = 0.5
@@ -187,6 +189,8 @@ class SpeedNet(BaseTask):
             )
             for side in self.sides[:2]:  # a network of a fixed size does not take both; large ones cost more
                 map_shape(backbone, frames, side, advice)
+        # Whatever training scales clips to, evaluation shows them at this size.
+        map_shape(backbone, frames, size, "set task.frames and task.size to what it takes")
         self.max_pool = max_pool
         self.head = nn.Linear(backbone.embed_dim, 1)
 

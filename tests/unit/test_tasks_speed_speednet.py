@@ -182,6 +182,14 @@ def test_only_training_scales_the_batch() -> None:
     assert other.backbone.shapes == [(12, 3, 8, 32, 32)]
 
 
+@pytest.mark.parametrize("resize", ["batch", "clip", "none"])
+def test_a_size_that_the_network_does_not_take_is_refused_whatever_training_scales_to(resize: str) -> None:
+    network = REGISTRY.build("backbones", "vit-tiny-video")
+    small(network, resize=resize, smallest=24, largest=40)
+    with pytest.raises(ConfigError, match=r"takes no clips of 8 frames, 34x34 pixels .*task\.size"):
+        small(network, resize=resize, smallest=24, largest=40, size=34)
+
+
 def test_resize_clip_takes_away_detail_clip_by_clip() -> None:
     """``lower_resolution`` of the same clips: nothing of the crop changes, sharp edges go."""
     sharp, blurred = small(resize="none"), small(resize="clip", smallest=8, largest=16)
@@ -238,6 +246,8 @@ def test_a_network_of_a_fixed_size_is_refused_before_training() -> None:
     ):
         small(Fixed())
     small(Fixed(), resize="clip", size=16)
+    with pytest.raises(ConfigError, match=r"Fixed takes no clips of 8 frames, 32x32 pixels .*set .*task\.size"):
+        small(Fixed(), resize="clip")
 
 
 def test_explanations_name_the_speeds() -> None:
