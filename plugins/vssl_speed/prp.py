@@ -19,8 +19,10 @@ Where this deviates:
   frames of 112 pixels) it is the official one.
 - The windows of the motion map scale with the frame; at 112 pixels they are the official ones.
 - The middle of the stretch has one law for all strides (``vssl_speed.placement``); officially the start is drawn
-  freely. Videos too short for the largest stride are left out or loop; officially another video is drawn in their
-  place, so that slow strides alone come from short videos.
+  freely. Videos too short for the largest stride are left out; officially another video is drawn in their place where
+  the stride drawn does not fit, so that slow strides alone come from short videos. With ``short_video="loop"`` or
+  ``"pad"`` they are read beyond their end: the cut, or the frame that stands still, is seen at large strides alone and
+  gives them away.
 - Frames are scaled to ``size`` and their centre is cut; officially to 128 x 171, of which the central 112 are cut.
 
 The loss uses frames besides the targets: ``supervised_by_targets`` is False, unless ``reconstruction=0``.
@@ -125,7 +127,8 @@ class PlaybackRatePerception(BaseTask):
         supervised_by_targets: whether permuted targets leave nothing to learn; only with ``reconstruction=0``.
 
     Raises:
-        ConfigError: ``strides`` cannot be told apart or halved, or the backbone does not take the clips.
+        ConfigError: ``strides`` cannot be told apart or halved, or the backbone does not take the clips; in training, a
+            batch of one clip whose map has a single place, of which batch norm can take no statistics.
     """
 
     def __init__(
@@ -165,9 +168,10 @@ class PlaybackRatePerception(BaseTask):
         dim = backbone.embed_dim
         self.classify = conv_block(dim, dim)
         self.head = nn.Linear(dim, len(strides))
+        shape = map_shape(backbone, frames, size, "choose task.frames and task.size that it takes")
+        self._single_place = shape == (1, 1, 1)
         self.decoder: Decoder | None = None
         if self.rebuild:
-            shape = map_shape(backbone, frames, size, "choose task.frames and task.size that it takes")
             self.decoder = Decoder(dim, shape, (2 * frames, size, size))
 
     def planner(self) -> PrpPlanner:
@@ -207,6 +211,11 @@ class PlaybackRatePerception(BaseTask):
 
     def forward(self, batch: Batch) -> StepOutput:
         """Cross-entropy of the stride and the error of the reconstruction, weighted; the accuracy of the stride."""
+        if self._single_place and self.training and len(batch.index) == 1:
+            raise ConfigError(
+                f"prp cannot train on one clip of which {type(self.backbone).__name__} makes a map of a single place: "
+                "batch norm has nothing to take a deviation of; raise the batch size, task.frames or task.size"
+            )
         feature_map = self.backbone(batch.views[0]).map
         logits = self.head(self.classify(feature_map).mean((2, 3, 4)))
         stride = batch.targets["stride"]

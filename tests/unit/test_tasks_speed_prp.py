@@ -14,6 +14,7 @@ from support.tasks import TinyNet, make_batch, video
 
 import vssl_backbones.plugin
 import vssl_speed.plugin
+from vssl_core.contracts import Features
 from vssl_core.errors import ClipError, ConfigError
 from vssl_core.plugins import Registry
 from vssl_core.testing import check_task
@@ -105,6 +106,9 @@ def test_what_is_rebuilt_is_what_is_seen() -> None:
     still = (batch.targets["stride"] == 0).nonzero()[:, 0]
     assert len(still) > 0
     assert torch.equal(augmented.views[0][still], augmented.views[1][still]), "at stride 1 both show the same frames"
+    shown, _, quarters = augmented.views
+    assert torch.equal(batch.views[0][:, 0], batch.views[2][:, 0]), "motion is measured from the first frame on"
+    torch.testing.assert_close(quarters[:, :, 0], shown[:, :, 0], rtol=0, atol=1e-5)
 
 
 def test_the_classifier_learns_faster() -> None:
@@ -171,6 +175,24 @@ def test_the_decoder_fits_any_map(
 def test_impossible_strides_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"task.strides=.*such as \[1, 2, 4, 8\] with 16"):
         small(**options)
+
+
+class OnePlace(TinyNet):
+    """Averages its map, as networks do that shrink small clips to a single place."""
+
+    def forward(self, clip: torch.Tensor) -> Features:
+        features = super().forward(clip)
+        return Features(features.pooled[..., None, None, None], features.pooled)
+
+
+@pytest.mark.parametrize("reconstruction", [0.0, 1.0])
+def test_a_single_place_of_a_single_clip_is_refused(reconstruction: float) -> None:
+    task = PlaybackRatePerception(OnePlace(), frames=8, size=32, strides=(1, 2), reconstruction=reconstruction)
+    one, two = (task.augment(make_batch(task, n=n)) for n in (1, 2))
+    with pytest.raises(ConfigError, match=r"OnePlace makes a map of a single place: .*raise the batch size"):
+        task.train()(one)
+    task.evaluate(one)
+    task.train()(two)
 
 
 def test_explanations_show_what_lies_between() -> None:
