@@ -18,12 +18,19 @@ Where this deviates:
   samples exactly.
 - Batches are not shuffled over processes before the momentum encoder (of one process the official shuffle changes
   nothing), and the queue takes the keys of its own process.
-- A clip that is grey becomes so after its colour jitter, officially before it. Crops are shrunk with antialiasing.
+- A clip that is grey becomes so after its colour jitter, officially before it. Contrast is jittered about the mean of
+  each frame, officially about that of the whole clip.
+- Crops are cut out of the central square of the frame, officially out of all of it, and shrunk with antialiasing.
+- Which videos the queue's keys are of is not kept, here as officially, nor is the queue cut to the number of videos:
+  where it holds more keys than there are videos, or nearly as many, a video's own earlier keys are among its negatives.
+- Short videos loop (``short_video="loop"``), as officially: the cut is seen in fast clips alone and gives their speed
+  away. ``short_video="error"`` leaves them out.
 - The convolutional heads of the official code (``fc_type: conv``) are left out; it sets ``linear``.
 
-``accuracy`` is how often the positive is nearer than the negative by the speed head, ``chance`` 1/2; ``contrast_top1``
-how often it is nearer than the whole queue by the appearance head. Which clips are of one video is told by the views
-themselves, so that permuted targets are no placebo: ``supervised_by_targets`` is False.
+``accuracy`` is how often the positive is nearer than the negative by the speed head, where they are as near half of the
+time, ``chance`` 1/2; ``contrast_top1`` how often it is nearer than the whole queue by the appearance head. Which clips
+are of one video is told by the views themselves, so that permuted targets are no placebo: ``supervised_by_targets`` is
+False.
 """
 
 from __future__ import annotations
@@ -207,7 +214,8 @@ class RelativeSpeed(BaseTask):
         if self.training:
             self.queue.push(negative_looks)
         metrics = {
-            "accuracy": (near > far).float().mean().detach(),
+            # Keys that cannot be told apart are as near: called wrong, they would stand below chance.
+            "accuracy": ((near > far).float() + 0.5 * (near == far).float()).mean().detach(),
             "contrast_top1": same.top1,
             "loss_speed": ranking.detach(),
             "loss_appearance": appearance.detach(),

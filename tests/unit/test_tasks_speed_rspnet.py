@@ -140,6 +140,15 @@ def test_weights_turn_losses_off() -> None:
         assert float(output.loss.detach()) == pytest.approx(float(output.metrics[kept]))
 
 
+def test_keys_as_near_as_each_other_are_right_half_of_the_time() -> None:
+    """Of still videos both keys are one: nobody can tell them apart, and accuracy is that of guessing."""
+    task = make()
+    batch = make_batch(task)
+    still = tuple(batch.views[k][:, :1].expand_as(batch.views[k]).contiguous() for k in (0, 1, 1))
+    right, n = task.evaluate(task.augment(batch._replace(views=still)))["accuracy"]
+    assert float(right) / n == task.chance == 0.5
+
+
 def test_heads() -> None:
     assert isinstance(make().speed, torch.nn.Linear)
     kinds = [type(layer).__name__ for layer in make(head="mlp").appearance]
