@@ -49,7 +49,7 @@ from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_core.pretext.clips import require_frames
 from vssl_core.pretext.permutations import all_orders
-from vssl_spatial.pieces import piece_boxes, window_boxes
+from vssl_spatial.pieces import check_pieces, piece_boxes, window_boxes
 
 __all__ = ["CubicPuzzle", "CubicPuzzlePlanner", "PieceHead"]
 
@@ -121,7 +121,8 @@ class CubicPuzzle(BaseTask):
     """Classifies the order of four pieces of a video (Kim et al. 2019).
 
     Raises:
-        ConfigError: ``dimensions`` holds something else than space and time, or nothing.
+        ConfigError: ``dimensions`` holds something else than space and time, or nothing; or pieces are smaller than a
+            pixel of the frame.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class CubicPuzzle(BaseTask):
                 f"task.dimensions={list(dimensions)}: a puzzle is made of space or of time; give one of them or both"
             )
         read = read_size or _GRID * (size + gap)
+        check_pieces(read=read, grid=_GRID, size=size, gap=gap, crop_scale=crop_scale)
         self._planner = CubicPuzzlePlanner(
             frames, stride, gap_frames, tuple(dimensions), upside_down, (read, read), fit, short_video
         )

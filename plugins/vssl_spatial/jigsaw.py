@@ -46,7 +46,7 @@ from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_core.pretext.clips import require_frames
 from vssl_core.pretext.permutations import distant_permutations
-from vssl_spatial.pieces import piece_boxes, window_boxes
+from vssl_spatial.pieces import check_pieces, piece_boxes, window_boxes
 
 __all__ = ["Jigsaw", "JigsawPlanner", "TileHead", "normalise_tiles", "shift_channels"]
 
@@ -141,7 +141,7 @@ class Jigsaw(BaseTask):
     """Classifies the order of shuffled tiles (Noroozi and Favaro 2016).
 
     Raises:
-        ConfigError: more orders than there are of so many tiles.
+        ConfigError: more orders than there are of so many tiles, or tiles smaller than a pixel of the frame.
     """
 
     orders: Tensor
@@ -178,6 +178,7 @@ class Jigsaw(BaseTask):
                 "orders; lower it, or set task.grid=3"
             )
         read = read_size or grid * (size + gap)
+        check_pieces(read=read, grid=grid, size=size, gap=gap, crop_scale=crop_scale)
         self._planner = JigsawPlanner(frames, stride, permutations, (read, read), fit, short_video)
         self.register_buffer(
             "orders", torch.from_numpy(distant_permutations(tiles, permutations, permutation_seed)), persistent=False

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from vssl_core.data.transforms import grid_boxes, random_boxes, uniform
+from vssl_core.errors import ConfigError
 
-__all__ = ["piece_boxes", "window_boxes"]
+__all__ = ["check_pieces", "piece_boxes", "window_boxes"]
+
+# The narrowest that ``random_boxes`` draws, width by height or height by width.
+_NARROWEST = 3 / 4
+
+
+def check_pieces(*, read: int, grid: int, size: int, gap: int, crop_scale: float) -> None:
+    """Check that every piece of a puzzle covers a pixel of the frame, of ``read`` x ``read`` pixels, or more.
+
+    Raises:
+        ConfigError: some would fall between its pixels, and nothing would be in them.
+    """
+    side = grid * (size + gap)
+    window = math.sqrt(crop_scale * max(crop_scale, _NARROWEST)) * read if crop_scale < 1 else min(read, side)
+    if window * size / side < 1:
+        raise ConfigError(
+            f"task.size={size}, task.gap={gap}, task.read_size={read} and task.crop_scale={crop_scale:g} make a puzzle "
+            f"of {grid} x {grid} with pieces of {window * size / side:.2f} pixels of the frame; raise task.read_size "
+            "or task.crop_scale, or lower task.gap"
+        )
 
 
 def window_boxes(seeds: Tensor, height: int, width: int, *, side: int, crop_scale: float, stream: int) -> Tensor:

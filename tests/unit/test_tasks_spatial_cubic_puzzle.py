@@ -114,6 +114,38 @@ def test_one_kind_alone() -> None:
             tiny(dimensions=wrong)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(1, 12),
+    gap=st.integers(0, 40),
+    read_size=st.integers(1, 30),
+    crop_scale=st.floats(0.05, 1.0),
+    seed=st.integers(0, 2**32),
+)
+def test_pieces_smaller_than_a_pixel_are_refused(
+    size: int, gap: int, read_size: int, crop_scale: float, seed: int
+) -> None:
+    """Nothing would be in them; of all others the pixels are numbers, and of a white frame white."""
+    options = {"size": size, "gap": gap, "read_size": read_size, "crop_scale": crop_scale}
+    try:
+        task = CubicPuzzle(TinyNet(), frames=1, gap_frames=0, hidden=4, **options)
+    except ConfigError as error:
+        assert all(f"task.{option}" in str(error) for option in options) and "2 x 2" in str(error)
+        return
+    white = torch.full((64, 1, read_size, read_size, 3), 255, dtype=torch.uint8)
+    seeds, zero = seed + torch.arange(64), torch.zeros(64, dtype=torch.int64)
+    targets = {"order": zero, "place": torch.arange(4).expand(64, 4), "time": zero, "upside_down": zero}
+    for view in task.augment(Batch((white,) * 4, targets, seeds, seeds)).views:
+        torch.testing.assert_close(view, torch.ones_like(view))
+
+
+def test_the_bound_on_small_pieces() -> None:
+    """Half of 6 x 6 pixels is a box 6 x sqrt(3/8) = 3.67 wide; a piece of 1 in cells of 2 is 0.92 wide. Of 7: 1.07."""
+    with pytest.raises(ConfigError, match=r"task\.read_size=6 .* pieces of 0\.92"):
+        CubicPuzzle(TinyNet(), size=1, gap=1, read_size=6, crop_scale=0.5)
+    CubicPuzzle(TinyNet(), size=1, gap=1, read_size=7, crop_scale=0.5)
+
+
 def test_short_videos_as_configured() -> None:
     task = CubicPuzzle(TinyNet(), frames=4, gap_frames=0, dimensions=["time"], short_video="loop")
     views, _ = task.planner()(video(n_frames=10), np.random.default_rng(0))

@@ -202,6 +202,41 @@ def test_each_puzzle_is_compared_with_its_own_order() -> None:
     assert float(task(batch).metrics["accuracy"]) == 1
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(1, 12),
+    gap=st.integers(0, 40),
+    read_size=st.integers(1, 40),
+    crop_scale=st.floats(0.05, 1.0),
+    seed=st.integers(0, 2**32),
+)
+def test_tiles_smaller_than_a_pixel_are_refused(
+    size: int, gap: int, read_size: int, crop_scale: float, seed: int
+) -> None:
+    """Nothing would be in them; of all others the pixels are numbers, and of a white frame white."""
+    try:
+        task = plain(size=size, gap=gap, read_size=read_size, crop_scale=crop_scale)
+    except ConfigError as error:
+        for option in ("size", "gap", "read_size", "crop_scale"):
+            assert f"task.{option}" in str(error)
+        return
+    white = torch.full((64, 1, read_size, read_size, 3), 255, dtype=torch.uint8)
+    seeds = seed + torch.arange(64)
+    (view,) = task.augment(Batch((white,), {"order": torch.zeros(64, 1, dtype=torch.int64)}, seeds, seeds)).views
+    torch.testing.assert_close(view, torch.ones_like(view))
+
+
+def test_the_bound_on_small_tiles() -> None:
+    """Of 5 x 5 pixels 2/3 is shown, of its 3 cells 1/2: 5 x 0.7071 x 0.5 / 3 = 0.589; of 9 x 9, 1.06."""
+    for read_size in (5, 8):
+        with pytest.raises(ConfigError, match=rf"task\.read_size={read_size} .* pieces of 0\."):
+            plain(size=3, gap=3, read_size=read_size, crop_scale=2 / 3)
+    plain(size=3, gap=3, read_size=9, crop_scale=2 / 3)
+    plain(size=1, gap=0, read_size=3, crop_scale=1.0)
+    with pytest.raises(ConfigError, match=r"pieces of 0\.67"):
+        plain(size=1, gap=0, read_size=2, crop_scale=1.0)
+
+
 def test_more_orders_than_there_are_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"task\.permutations=25.*task\.grid=2.*24 orders"):
         plain(grid=2, permutations=25)
