@@ -18,9 +18,9 @@ Where this deviates:
 
 - The network sees frames, the paper's sees optical flow: ten frames of it as the channels of one image. Here a group's
   map is the mean over its time, so that fusion gets one image's map per group as there.
-- Cameras are steadied by whole-pixel shifts that phase correlation finds; officially by homographies between matched
-  points, which undo turns and zoom too. Videos that cannot be steadied, cuts and stills, are officially thrown out
-  before.
+- Cameras are steadied by whole-pixel shifts that phase correlation finds and most of the picture bears out, which takes
+  texture; officially by homographies between matched points, which undo turns and zoom too. Videos that cannot be
+  steadied, cuts and stills, are officially thrown out before.
 - The black frame is looked for in the clip, with all its frames; officially in five frames of the video. Neither its
   threshold nor a largest shift is in the official code: 10 of 255 and 12 of 256 pixels are ours.
 - Traces of compression inside the picture stay; the paper collected videos without them (MJPEG-AoT).

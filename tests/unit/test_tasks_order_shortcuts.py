@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vssl_core.contracts import Batch
@@ -148,13 +149,65 @@ def test_camera_shifts_are_found_and_undone() -> None:
 
 
 def test_shifts_are_centred_on_their_range() -> None:
-    """Seen from the middle frame 0, 1, 2, 4, 6 lower: 3 less for each."""
+    """Seen from the first frame 0, 1, 2, 4, 6 lower: 3 less for each. An odd range cannot be halved: it ends in 1."""
     found = camera_shifts(panned([(-4, 0), (-3, 0), (-2, 0), (0, 0), (2, 0)], 7), 8)
     assert found[0, :, 0].tolist() == [-3, -2, -1, 1, 3]
+    found = camera_shifts(panned([(-3, 0), (0, 0), (0, 0)], 7), 6)
+    assert found[0, :, 0].tolist() == [-1, 2, 2]
 
 
-def test_protections_do_not_tell_the_direction() -> None:
-    video = panned(SHIFTS, 8)
+def filmed(
+    pans: list[tuple[int, int]], seed: int, *, texture: float = 1.0, thing: int = 0, grain: float = 0.0
+) -> Tensor:
+    """A picture of contrast ``texture`` that moves by ``pans``, and a square that crosses it; 48 x 48 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(2, 3, 36, 36, generator=generator)
+    picture, other = F.interpolate(coarse, size=(72, 72), mode="bicubic").clamp(0, 1).permute(0, 2, 3, 1)
+    picture = 0.5 + texture * (picture - 0.5)
+    frames = []
+    for at, (y, x) in enumerate(pans):
+        frame = picture[12 - y : 60 - y, 12 - x : 60 - x].clone()
+        top, left = 6 + 2 * at, 8 + 3 * at
+        frame[top : top + thing, left : left + thing] = other[:thing, :thing]
+        frames.append(frame)
+    clip = 255 * torch.stack(frames) + grain * torch.randn(len(pans), 48, 48, 3, generator=generator)
+    return clip.round().clamp(0, 255).to(torch.uint8)[None]
+
+
+PAN = [(-3, 2), (-2, 2), (-2, 0), (-1, 0), (1, -1), (1, -1), (2, -2), (3, -2)]
+
+
+@pytest.mark.parametrize("frames", [7, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_pans_over_texture_are_found_whatever_crosses_the_picture(frames: int, seed: int) -> None:
+    """With grain, and whether one frame or two are in the middle of the clip."""
+    pans = PAN[8 - frames :]
+    truth = torch.tensor(pans)
+    truth = truth - (truth.amax(dim=0) + truth.amin(dim=0)) // 2
+    clip = filmed(pans, seed, thing=8, grain=2.0)
+    assert camera_shifts(clip, 8)[0].tolist() == truth.tolist()
+    assert torch.equal(without_camera_shifts(clip.flip(1), 8), without_camera_shifts(clip, 8).flip(1))
+
+
+@pytest.mark.parametrize("frames", [7, 8])
+@pytest.mark.parametrize("texture", [0.0, 1.0])
+def test_a_camera_that_stands_still_is_left_alone_whatever_moves(texture: float, frames: int) -> None:
+    """Before a plain wall, grain or none, phase correlation sees nothing but the thing that moves."""
+    for seed, grain in enumerate((0.0, 1.0, 2.0)):
+        clip = filmed([(0, 0)] * frames, seed, texture=texture, thing=12, grain=grain)
+        assert camera_shifts(clip, 6).abs().max() == 0
+        assert torch.equal(without_camera_shifts(clip, 6), clip[:, :, 6:42, 6:42])
+
+
+def test_grain_alone_is_no_motion() -> None:
+    clip = noise(2, 8, 40, 40, 3, seed=3)
+    assert camera_shifts(clip, 6).abs().max() == 0
+    assert camera_shifts(torch.full_like(clip, 77), 6).abs().max() == 0
+
+
+@pytest.mark.parametrize("frames", [4, 5])
+def test_protections_do_not_tell_the_direction(frames: int) -> None:
+    video = panned(SHIFTS[:frames], 8)
     video[:, :, :5] = 0
     for treat in (
         lambda clip: without_black_frame(clip, 10.0),
