@@ -100,6 +100,7 @@ class Multi(nn.Module):
         self.supervised_by_targets = all(
             getattr(self._task(name), "supervised_by_targets", bool(targets)) for name, (_, targets) in asked
         )
+        self.asks_frame_order = any(getattr(task, "asks_frame_order", False) for _, task in self._tasks())
         self._chances = {name: task.chance for name, task in self._tasks() if task.chance is not None}
         self.chance: float | None = sum(self._chances.values()) / len(self._chances) if self._chances else None
         self.register_state_dict_post_hook(_drop_repeated)
@@ -137,30 +138,40 @@ class Multi(nn.Module):
             metrics |= {f"{name}.loss": output.loss.detach()}
             metrics |= {f"{name}.{key}": value for key, value in output.metrics.items()}
         assert total is not None  # there is at least one task
-        rights = [metrics[f"{name}.accuracy"] for name in self._chances if f"{name}.accuracy" in metrics]
+        knows = [name for name in self.inner if name in self._chances or f"{name}.accuracy_chance" in metrics]
+        rights = [metrics[f"{name}.accuracy"] for name in knows if f"{name}.accuracy" in metrics]
         if rights:
             metrics["accuracy"] = torch.stack([right.float() for right in rights]).mean()
         return StepOutput(total, metrics)
 
     def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
-        """Return every task's figures under its name, and ``accuracy``, the mean over the tasks with classes."""
+        """Return every task's figures under its name, and ``accuracy``, the mean over the tasks with classes.
+
+        Where one of them measures what guessing gives, the mean of that is ``accuracy_chance``.
+        """
         figures: dict[str, tuple[Tensor, int]] = {}
         rights: list[Tensor] = []
+        guesses: list[Tensor] = []
+        measured = False
         size = len(batch.index)
         for name, part in self._parts(batch, self._after_augment(batch)):
             found: Mapping[str, tuple[Tensor, int]] = self._task(name).evaluate(part)
             figures |= {f"{name}.{key}": value for key, value in found.items()}
+            own = found.get("accuracy_chance")
+            if "accuracy" in found and (own is not None or name in self._chances):
+                total, n = found["accuracy"]
+                rights.append(total.float() / n)
+                measured = measured or own is not None
+                guesses.append(own[0].float() / own[1] if own is not None else total.new_tensor(self._chances[name]))
             if name in self._chances:
-                if "accuracy" in found:
-                    total, n = found["accuracy"]
-                    rights.append(total.float() / n)
-                size = len(batch.index)
                 figures[f"{name}.chance"] = (
                     batch.seeds.new_full((), self._chances[name] * size, dtype=torch.float32),
                     size,
                 )
         if rights:
-            figures["accuracy"] = (torch.stack(rights).mean() * len(batch.index), len(batch.index))
+            figures["accuracy"] = (torch.stack(rights).mean() * size, size)
+        if measured:
+            figures["accuracy_chance"] = (torch.stack([guess.float() for guess in guesses]).mean() * size, size)
         return figures
 
     def explain(self, batch: Batch) -> Sequence[Explanation]:

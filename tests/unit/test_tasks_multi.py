@@ -39,9 +39,18 @@ def one_thread() -> None:
 class Plain(BaseTask):
     """One clip, its mean is the loss; says what is asked of it."""
 
-    def __init__(self, backbone: Any, *, times: int = 1, chance: float | None = None, targets: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: Any,
+        *,
+        times: int = 1,
+        chance: float | None = None,
+        measured: float | None = None,
+        targets: bool = True,
+    ) -> None:
         super().__init__(backbone)
         self.scale = nn.Parameter(torch.ones(()))
+        self.measured = measured
         self.times, self.chance, self.targets = times, chance, targets
         self.calls: list[tuple[str, int, int]] = []
 
@@ -55,6 +64,8 @@ class Plain(BaseTask):
     def forward(self, batch: Batch) -> StepOutput:
         assert len(batch.views) == self.times
         loss = self.scale * self.backbone(batch.views[0]).pooled.mean()
+        if self.measured is not None:
+            return StepOutput(loss, {"accuracy": torch.tensor(0.25), "accuracy_chance": torch.tensor(self.measured)})
         right = torch.full((), 0.75) if self.chance is not None else loss.detach()
         return StepOutput(loss, {"accuracy" if self.chance is not None else "mean": right})
 
@@ -146,6 +157,14 @@ def test_the_loss_is_the_weighted_sum() -> None:
     torch.testing.assert_close(metrics["accuracy"], (metrics["pace.accuracy"] + metrics["rtt.accuracy"]) / 2)
 
 
+def test_a_chance_that_a_task_measures_counts_beside_the_others() -> None:
+    task = plain({"a": {"chance": 0.25}, "b": {"measured": 0.125}, "c": {}})
+    batch = task.augment(make_batch(task))
+    means = {name: float(total) / n for name, (total, n) in task.evaluate(batch).items()}
+    assert (means["accuracy"], means["accuracy_chance"]) == (0.5, 0.1875)
+    assert float(task(batch).metrics["accuracy"]) == 0.5
+
+
 def test_gradients_are_weighted() -> None:
     task = plain({"a": {}, "b": {}}, weights=(3.0, 0.5))
     batch = task.augment(make_batch(task))
@@ -160,7 +179,7 @@ def test_accuracy_is_the_mean_over_tasks_with_classes() -> None:
     figures = task.evaluate(task.augment(make_batch(task)))
     means = {name: float(total) / n for name, (total, n) in figures.items()}
     assert (means["accuracy"], means["a.accuracy"], means["a.chance"], means["b.chance"]) == (0.75, 0.75, 0.25, 0.5)
-    assert "c.chance" not in means and "c.mean" in means
+    assert "c.chance" not in means and "c.mean" in means and "accuracy_chance" not in means
     assert plain({"c": {}}).chance is None
     without = plain({"c": {}})
     assert "accuracy" not in without.evaluate(without.augment(make_batch(without)))

@@ -109,7 +109,8 @@ def _print_record(folder: Path, record: Mapping[str, Any], labels: list[str], pr
     cost = record["cost"]
     console.print(f"done    {folder}", style="bold", soft_wrap=True)
     for name, measured in record["heldout"].items():
-        chance = f"  (chance {record['chance']:.3f})" if name == "accuracy" and record["chance"] is not None else ""
+        known = record["chance"] if name == "accuracy" and "accuracy_chance" not in record["heldout"] else None
+        chance = f"  (chance {known:.3f})" if known is not None else ""
         console.print(
             f"        {name} {measured['value']:.3f} on {measured['n']} held-out samples{chance}", soft_wrap=True
         )
