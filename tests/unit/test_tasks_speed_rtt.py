@@ -142,6 +142,10 @@ def test_contract(backbone: str | None) -> None:
     check_task("rtt@tiny", REGISTRY, backbone=backbone, frames=60)
 
 
+def test_contract_where_classes_depend_on_the_video() -> None:
+    check_task({"name": "rtt", "recipe": "tiny", "short_video": "fitting"}, REGISTRY, frames=60)
+
+
 def test_networks_applied_frame_by_frame_are_refused() -> None:
     """To them a clip in random order and one played backwards are the clip as it was."""
     task = REGISTRY.resolve("tasks", "rtt@tiny")
