@@ -36,7 +36,8 @@ def choose(records: Iterable[Record], wins: Sequence[WinEntry]) -> list[Choice]:
     """Return the choice for every task with a named cell; no test video has a say in it.
 
     Args:
-        records: of a search: the same tasks at several learning rates, each measured with ``validation-probe`` or ``linear-probe``.
+        records: of a search: the same tasks at several learning rates, each measured with ``validation-probe`` or
+            ``linear-probe``.
         wins: the named cells; data and label of each say where the task is looked at.
     """
     rows, columns, _ = join_records(records)

@@ -30,9 +30,9 @@ def check_protocol(component: Entry | str | Mapping[str, Any], registry: Registr
 
     It returns metrics of different names, one of them primary, with finite values; fractions lie in [0, 1]. The primary
     metric, and every fraction, counts all test videos, unreadable ones too; what is named ``val_...`` counts validation
-    videos, as in a protocol for searches, and what is named ``heldout_...`` held-out samples of the pretext task, a fake
-    one here. One seed gives the same values. The
-    test split is read by ``evaluate_once`` alone, and the encoder is left as it was.
+    videos, as in a protocol for searches, and what is named ``heldout_...`` held-out samples of the pretext task, a
+    fake one here. One seed gives the same values. The test split is read by ``evaluate_once`` alone, and the encoder is
+    left as it was.
 
     Args:
         component: an ``Entry`` (taken with its recipe ``tiny`` where it has one), or what configurations say.
