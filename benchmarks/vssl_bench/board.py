@@ -205,9 +205,10 @@ def _mark_ties(tasks: Sequence[Cell]) -> None:
     """Mark the best task of a column and those that cannot be told apart from it.
 
     Told apart means: Welch's p, Holm-adjusted over the comparisons with the best, is below 0.05; where a side has fewer
-    than two seeds, that the two intervals do not overlap. A task that lacks seeds is never the best.
+    than two seeds, that the two intervals do not overlap. A task that lacks seeds is never the best. Where each is
+    asked its own question, as in an audit of pretext tasks, there is no best.
     """
-    whole = [cell for cell in tasks if not cell.incomplete]
+    whole = [cell for cell in tasks if not cell.incomplete and not cell.metric.startswith("heldout_")]
     if not whole:
         return
     best = max(whole, key=lambda cell: cell.mean or 0.0)

@@ -79,14 +79,18 @@ def first(row: dict[str, Cell]) -> Cell:
 
 
 def heading(table: BoardTable) -> str:
-    """Return the table's heading: data, label, chance and number of test videos."""
+    """Return the table's heading: data, label, chance and number of test videos, or of what else is counted."""
     cells = [cell for row in table.rows for cell in row.values() if cell.mean is not None]
     if not cells:
         return f"{table.data} · {table.label}"
     # Protocols may guess differently: the share of the largest class is not the chance of a retrieval.
     chances = sorted({round(100 * c.chance, 1) for c in cells if c.unit == "fraction" and c.chance is not None})
     words = f", chance {' to '.join(f'{chance:.1f}' for chance in (chances[0], *chances[1:][-1:]))}" if chances else ""
-    return f"{table.data} · {table.label} ({max(cell.n_test for cell in cells)} test videos{words})"
+    counted = "test videos"
+    for prefix, other in (("heldout_", "held-out samples"), ("val_", "validation videos")):
+        if all(cell.metric.startswith(prefix) for cell in cells):
+            counted = other
+    return f"{table.data} · {table.label} ({max(cell.n_test for cell in cells)} {counted}{words})"
 
 
 def table_rows(table: BoardTable) -> list[list[Cell | None]]:

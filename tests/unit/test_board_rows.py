@@ -11,6 +11,7 @@ from support.bench_records import placebo, pretrain, row, sample, transfer
 
 from vssl_bench.board import Board, make_board
 from vssl_bench.cells import Cell
+from vssl_bench.render import heading
 from vssl_bench.why import explain
 from vssl_core.errors import RecordError
 
@@ -118,6 +119,14 @@ def test_with_one_seed_ties_are_overlaps_and_the_interval_says_so() -> None:
     board = make_board(records)
     assert _cell(board, "pace@tiny").tied and not _cell(board, "simclr@tiny").tied
     assert not any(cell.seed_error for cell in board.cells)
+
+
+def test_tasks_that_are_each_asked_their_own_question_have_no_best() -> None:
+    """An audit's figures are of held-out samples, and every task has its own chance."""
+    audit = {"protocol": "shortcut-audit", "metric": "heldout_accuracy", "n": 120}
+    board = make_board([*row("rtt@tiny", [0.6, 0.7], **audit), *row("pace@tiny", [0.5, 0.6], **audit)])
+    assert not any(cell.best or cell.tied for cell in board.cells)
+    assert "(120 held-out samples, chance" in heading(board.tables[0])
 
 
 def test_a_pretext_task_that_stayed_at_chance_is_marked() -> None:
