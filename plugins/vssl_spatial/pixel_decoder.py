@@ -96,12 +96,8 @@ class FrameDecoder(nn.Module):
         guesses: list[Tensor] = []
         for stage, out, size in zip(self.stages, self.outs, sizes, strict=True):
             x = F.interpolate(x, size=size, mode="nearest")
-            if not guesses:
-                x = stage(x)
-                missing = out(x).unflatten(1, (3, self.frames))
-            else:
-                coarse = F.interpolate(guesses[-1], size=(self.frames, *size), mode="nearest")
-                x = stage(torch.cat((x, coarse.flatten(1, 2)), 1))
-                missing = out(x).unflatten(1, (3, self.frames)) + coarse
-            guesses.append(torch.tanh(missing))
+            coarse = F.interpolate(guesses[-1], size=(self.frames, *size), mode="nearest") if guesses else None
+            x = stage(x if coarse is None else torch.cat((x, coarse.flatten(1, 2)), 1))
+            missing = out(x).unflatten(1, (3, self.frames))
+            guesses.append(torch.tanh(missing if coarse is None else missing + coarse))
         return guesses

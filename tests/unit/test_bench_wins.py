@@ -114,13 +114,17 @@ def _records(rtt: list[float], placebo: list[float]) -> list[dict[str, Any]]:
     return records
 
 
-def _board(records: list[dict[str, Any]], seeds: int = 3) -> Board:
+def _named(records: list[dict[str, Any]]) -> PlannedWin:
+    """The cell of the first run and its measurement."""
     run, measured = records[0], records[1]
-    win = PlannedWin(
+    return PlannedWin(
         task="rtt", data="toy-motion", label="motion", protocol="linear-probe@tiny", reason="it <moves>",
         row=row_key(run["identity"]), column=column_key(measured["identity"]),
     )  # fmt: skip
-    return make_board(records, expected=Expected({}, (win,)))
+
+
+def _board(records: list[dict[str, Any]], seeds: int = 3) -> Board:
+    return make_board(records, expected=Expected({}, (_named(records),)))
 
 
 def test_a_clear_gain_wins_and_a_loss_does_not() -> None:
@@ -148,11 +152,7 @@ def test_one_seed_or_no_placebo_leaves_it_open() -> None:
 def test_p_is_adjusted_over_the_named_cells_alone() -> None:
     records = _records([0.50, 0.53, 0.56], [0.42, 0.45, 0.48])
     (alone,) = _board(records).wins
-    run, measured = records[0], records[1]
-    one = PlannedWin(
-        task="rtt", data="", label="", protocol="", reason="",
-        row=row_key(run["identity"]), column=column_key(measured["identity"]),
-    )  # fmt: skip
+    one = _named(records)
     both = make_board(records, expected=Expected({}, (one, dataclasses.replace(one, task="other")))).wins
     assert alone.p_holm is not None
     assert [win.p_holm for win in both] == pytest.approx([min(1.0, 2 * alone.p_holm)] * 2)
@@ -161,11 +161,7 @@ def test_p_is_adjusted_over_the_named_cells_alone() -> None:
 def test_a_named_cell_that_is_not_measured_makes_the_others_no_easier_to_win() -> None:
     records = _records([0.50, 0.53, 0.56], [0.42, 0.45, 0.48])
     (alone,) = _board(records).wins
-    run, measured = records[0], records[1]
-    one = PlannedWin(
-        task="rtt", data="", label="", protocol="", reason="",
-        row=row_key(run["identity"]), column=column_key(measured["identity"]),
-    )  # fmt: skip
+    one = _named(records)
     gone = [dataclasses.replace(one, task=f"gone {k}", row="x") for k in range(3)]
     found = make_board(records, expected=Expected({}, (one, *gone))).wins
     assert alone.p_holm is not None
