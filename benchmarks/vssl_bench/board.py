@@ -19,6 +19,7 @@ from vssl_bench.placebos import find_placebo
 from vssl_bench.rows import Column, Record, Row, join_records, row_names
 from vssl_bench.stats import holm
 from vssl_bench.wins import Win, judge_wins
+from vssl_core.contracts import counted_in
 
 __all__ = ["ALPHA", "ROLES", "Board", "BoardTable", "make_board"]
 
@@ -208,7 +209,7 @@ def _mark_ties(tasks: Sequence[Cell]) -> None:
     than two seeds, that the two intervals do not overlap. A task that lacks seeds is never the best. Where each is
     asked its own question, as in an audit of pretext tasks, there is no best.
     """
-    whole = [cell for cell in tasks if not cell.incomplete and not cell.metric.startswith("heldout_")]
+    whole = [cell for cell in tasks if not cell.incomplete and counted_in(cell.metric) != "held-out samples"]
     if not whole:
         return
     best = max(whole, key=lambda cell: cell.mean or 0.0)

@@ -11,6 +11,7 @@ from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
 from vssl_bench.wins import Win, count_wins
 from vssl_bench.words import HOW_TO_READ, cost, gain, interval, marks, pretext_words, score, win_verdict
+from vssl_core.contracts import counted_in
 
 __all__ = ["NAMED", "table_rows", "to_csv", "to_json", "to_markdown", "win_texts"]
 
@@ -86,11 +87,9 @@ def heading(table: BoardTable) -> str:
     # Protocols may guess differently: the share of the largest class is not the chance of a retrieval.
     chances = sorted({round(100 * c.chance, 1) for c in cells if c.unit == "fraction" and c.chance is not None})
     words = f", chance {' to '.join(f'{chance:.1f}' for chance in (chances[0], *chances[1:][-1:]))}" if chances else ""
-    counted = "test videos"
-    for prefix, other in (("heldout_", "held-out samples"), ("val_", "validation videos")):
-        if all(cell.metric.startswith(prefix) for cell in cells):
-            counted = other
-    return f"{table.data} · {table.label} ({max(cell.n_test for cell in cells)} {counted}{words})"
+    counted = {counted_in(cell.metric) for cell in cells}
+    what = counted.pop() if len(counted) == 1 else "test videos"
+    return f"{table.data} · {table.label} ({max(cell.n_test for cell in cells)} {what}{words})"
 
 
 def table_rows(table: BoardTable) -> list[list[Cell | None]]:

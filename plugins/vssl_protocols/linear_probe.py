@@ -36,6 +36,5 @@ class LinearProbe(Probing):
             Metric(
                 name="mean_class_accuracy", value=found["mean_class_accuracy"].values.mean(), n=n, chance=1 / n_classes
             ),
-            Metric(name="val_top1", value=probe.val_accuracy, n=probe.n_val, chance=probe.val_chance),
-            Metric(name="val_strength", value=probe.strength, n=probe.n_val, unit="C"),
+            *probe.choice.metrics(),
         ]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from vssl_core.contracts import ClipRecipe, FeatureSet, TransferContext
+from vssl_core.contracts import ClipRecipe, FeatureSet, Metric, TransferContext
 from vssl_core.errors import ConfigError, TrainingError
 from vssl_core.transfer.metrics import constant_top1
 from vssl_protocols.frozen import Standardiser, labelled, video_features
 
-__all__ = ["Probe", "Probing", "fit_probe"]
+__all__ = ["Choice", "Probe", "Probing", "choose_strength", "fit_probe"]
 
 _MAX_ITERATIONS = (300, 3000, 30000)
 # scikit-learn stops at 1e-4 with weights that still move by a tenth where classes are separable.
@@ -44,25 +45,38 @@ class Probing:
         self.strengths = strengths
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A fitted probe.
+class Choice(NamedTuple):
+    """What fits without the validation videos reached on them.
 
     Attributes:
-        strength: the chosen inverse L2 strength C.
-        val_accuracy: on the validation split, of the fit that was made without it.
-        val_chance: what the most frequent class of ``fit`` reaches on the validation split.
-        n_val: videos of the validation split that could be read.
+        strength: the inverse L2 strength C that did best.
+        accuracy: what it reached.
+        chance: what the most frequent class of ``fit`` reaches.
+        n: validation videos that could be read.
     """
+
+    strength: float
+    accuracy: float
+    chance: float
+    n: int
+
+    def metrics(self, *, primary: bool = False) -> list[Metric]:
+        """Return them as a protocol reports them: ``val_top1``, primary or not, and ``val_strength``."""
+        return [
+            Metric(name="val_top1", value=self.accuracy, n=self.n, chance=self.chance, primary=primary),
+            Metric(name="val_strength", value=self.strength, n=self.n, unit="C"),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A probe fitted on ``train``, with the strength that was chosen for it."""
 
     standardise: Standardiser
     weights: np.ndarray
     bias: np.ndarray
     classes: np.ndarray
-    strength: float
-    val_accuracy: float
-    val_chance: float
-    n_val: int
+    choice: Choice
 
     def __call__(self, features: FeatureSet) -> np.ndarray:
         """Return the predicted class of each video, int64 ``[N]``."""
@@ -71,8 +85,10 @@ class Probe:
         return predicted
 
 
-def fit_probe(context: TransferContext, recipe: ClipRecipe, strengths: Sequence[float], standardise: bool) -> Probe:
-    """Choose C on ``val`` by a fit on ``fit``, then fit ``train`` with it; features are standardised on what is fitted.
+def choose_strength(
+    context: TransferContext, recipe: ClipRecipe, strengths: Sequence[float], standardise: bool
+) -> Choice:
+    """Choose C on ``val`` by fits on ``fit``; features are standardised on what is fitted.
 
     The loss is the cross-entropy summed over videos plus ``|W|^2 / (2 C)``, solved to its minimum by L-BFGS. Of equally
     good strengths the strongest regularisation (the smallest C) is taken.
@@ -94,13 +110,18 @@ def fit_probe(context: TransferContext, recipe: ClipRecipe, strengths: Sequence[
         predicted = classes[(val_x @ weights.T + bias).argmax(axis=1)]
         scores.append(float((predicted == val_y).mean()))
     best = int(np.argmax(scores))  # the first, hence smallest, of equals
+    return Choice(candidates[best], scores[best], float(constant_top1(fit_y, val_y).mean()), len(val_y))
 
+
+def fit_probe(context: TransferContext, recipe: ClipRecipe, strengths: Sequence[float], standardise: bool) -> Probe:
+    """Fit ``train`` with the C that ``choose_strength`` finds, which also says what is raised."""
+    choice = choose_strength(context, recipe, strengths, standardise)
     train_x, train_y = labelled(context, "train", context.features("train", recipe))
     scale = Standardiser(train_x, active=standardise)
     # The path up to the chosen strength starts each fit near its end.
-    *_, (weights, bias, classes) = _path(scale(train_x), train_y, candidates[: best + 1])
-    val_chance = float(constant_top1(fit_y, val_y).mean())
-    return Probe(scale, weights, bias, classes, candidates[best], scores[best], val_chance, len(val_y))
+    path = [strength for strength in sorted(strengths) if strength <= choice.strength]
+    *_, (weights, bias, classes) = _path(scale(train_x), train_y, path)
+    return Probe(scale, weights, bias, classes, choice)
 
 
 def _path(

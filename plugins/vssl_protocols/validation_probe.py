@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from vssl_core.contracts import Metric, TransferContext
 from vssl_protocols.frozen import class_names
-from vssl_protocols.logistic import Probing, fit_probe
+from vssl_protocols.logistic import Probing, choose_strength
 
 __all__ = ["ValidationProbe"]
 
@@ -27,8 +27,4 @@ class ValidationProbe(Probing):
             ConfigError: the label has no single class a video.
         """
         class_names(context, "validation-probe")
-        probe = fit_probe(context, self.recipe, self.strengths, self.standardise)
-        return [
-            Metric(name="val_top1", value=probe.val_accuracy, n=probe.n_val, chance=probe.val_chance, primary=True),
-            Metric(name="val_strength", value=probe.strength, n=probe.n_val, unit="C"),
-        ]
+        return choose_strength(context, self.recipe, self.strengths, self.standardise).metrics(primary=True)

@@ -155,9 +155,9 @@ def test_the_strength_is_that_of_the_best_validation_accuracy() -> None:
         return lambda values: model.predict((values - mean) / std)
 
     accuracies = [float((fitted(["fit"], c)(x["val"]) == given.labels["val"]).mean()) for c in strengths]
-    assert probe.val_accuracy == pytest.approx(max(accuracies))
-    assert probe.strength == strengths[int(np.argmax(accuracies))]
-    expected = fitted(["fit", "val"], probe.strength)(x["test"])
+    assert probe.choice.accuracy == pytest.approx(max(accuracies))
+    assert probe.choice.strength == strengths[int(np.argmax(accuracies))]
+    expected = fitted(["fit", "val"], probe.choice.strength)(x["test"])
     values = given.make("test", "none").astype(np.float32)
     assert (probe(FeatureSet(values, np.arange(200), 200)) == expected).mean() > 0.99
 

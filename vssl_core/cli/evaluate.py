@@ -11,6 +11,7 @@ import click
 from vssl_core.cli.overrides import split_arguments
 from vssl_core.cli.state import current_registry
 from vssl_core.cli.terminal import output, print_json, progress_display, simple_table
+from vssl_core.contracts import counted_in
 from vssl_core.errors import ConfigError, near_names
 
 __all__ = ["command"]
@@ -53,7 +54,7 @@ def command(run: str, arguments: tuple[str, ...], as_json: bool, quiet: bool) ->
 
 def _measured_on(record: Mapping[str, Any]) -> str:
     data = record["data"]
-    if record["metrics"] and all(metric["name"].startswith("heldout_") for metric in record["metrics"]):
+    if {counted_in(metric["name"]) for metric in record["metrics"]} == {"held-out samples"}:
         return f"the videos of {data['name']} that its pretraining held out"
     return f"{data['name']}, label {record['label']}: {data['n_test']} test videos"
 

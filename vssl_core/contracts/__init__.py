@@ -16,6 +16,7 @@ from vssl_core.contracts.transfer import (
     TrainedPretext,
     TransferContext,
     TransferProtocol,
+    counted_in,
 )
 from vssl_core.contracts.video import Batch, Dataset, FlowProvider, Planner, Reader, Targets, Video, View
 
@@ -49,4 +50,5 @@ __all__ = [
     "TransferProtocol",
     "Video",
     "View",
+    "counted_in",
 ]

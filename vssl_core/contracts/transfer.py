@@ -70,8 +70,7 @@ class Metric:
     Attributes:
         name: such as ``"top1"`` or ``"recall@5"``.
         value: fraction in [0, 1] unless ``unit`` says otherwise.
-        n: test videos counted, the unreadable ones as wrong; of metrics called ``heldout_...``, samples of the videos
-            that pretraining held out; of those called ``val_...``, validation videos.
+        n: test videos counted, the unreadable ones as wrong, or what ``counted_in`` says of the name.
         chance: what guessing gives, where that is known.
         primary: the one number of this protocol that a board shows.
         standard_error: of ``value`` over the videos counted, for numbers that are no plain fraction of them; boards add
@@ -85,6 +84,18 @@ class Metric:
     primary: bool = False
     unit: str = "fraction"
     standard_error: float | None = None
+
+
+def counted_in(name: str) -> str:
+    """Return what a metric of this name counts.
+
+    ``"held-out samples"`` of the videos that pretraining held out for ``heldout_...``, ``"validation videos"`` for
+    ``val_...``, ``"test videos"`` for any other.
+    """
+    for prefix, counted in (("heldout_", "held-out samples"), ("val_", "validation videos")):
+        if name.startswith(prefix):
+            return counted
+    return "test videos"
 
 
 class Evaluation(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vssl_core.config.schema import LoaderConfig
-from vssl_core.contracts import Batch, Metric, StepOutput, Video, View
+from vssl_core.contracts import Batch, Metric, StepOutput, Video, View, counted_in
 from vssl_core.engine.task import BaseTask
 from vssl_core.plugins import Entry, Registry
 from vssl_core.testing.components import check_component, pick
@@ -135,8 +135,7 @@ def _check_metric(metric: Any, expect: Expect) -> None:
         expect(0 <= metric.value <= 1, f"'{metric.name}' is {metric.value}; a fraction lies in [0, 1]")
     expect(metric.chance is None or metric.chance >= 0, f"'{metric.name}' has chance {metric.chance}")
     expect(metric.n > 0, f"'{metric.name}' counts {metric.n} videos")
-    of_test = metric.primary or metric.unit in _FRACTIONS
-    of_test = of_test and not metric.name.startswith(("val_", "heldout_"))
+    of_test = counted_in(metric.name) == "test videos" and (metric.primary or metric.unit in _FRACTIONS)
     expect(
         not of_test or metric.n == _N_TEST,
         f"'{metric.name}' counts {metric.n} of {_N_TEST} test videos, {_UNREADABLE} of which are unreadable; "
