@@ -65,6 +65,7 @@ def test_plan_as_json_from_a_file(run: Any, tmp_path: Path) -> None:
         ([*RTT, "optim.lr=fast"], "optim.lr='fast' (command line): expected float"),
         (["task=rtt@tiny", *SMALL], "steps=N or as epochs=N"),
         ([*RTT, "task=videomae@tiny"], "needs a backbone that offers masking"),
+        ([*RTT, "task=colorization@tiny", "backbone=timm/test_resnet"], "points at places"),
         (["missing.yaml"], "missing.yaml: no such file"),
         (["pretrian"], "neither a YAML file nor key=value"),
     ],
