@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+from vssl_bench.audits import AuditTable, audit_tables
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.render import first, heading, win_texts
 from vssl_bench.wins import count_wins
@@ -29,6 +30,7 @@ def to_html(board: Board) -> str:
         "script": '"use strict";\n' + "\n".join(_file(name) for name in _SCRIPTS),
         "data": _embedded(_plain(board)),
         "static": "".join(_static_table(table) for table in board.tables),
+        "audits": "".join(_audit(audit) for audit in audit_tables(board)),
         "wins": _wins(board),
     }
     # In one pass: what is put in may itself look like a place to fill.
@@ -75,16 +77,24 @@ def _counted(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
+def _line(tag: str, texts: list[str], *, left: bool = False) -> str:
+    style = ' style="text-align:left"' if left else ""
+    return "<tr>" + "".join(f"<{tag}{style}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
+
+
+def _audit(audit: AuditTable) -> str:
+    lines = "".join((_line("th", audit.heads), *(_line("td", row) for row in audit.rows)))
+    body = f'<div class="scroll"><table>{lines}</table></div>'
+    return f'<section class="card"><h2>{html.escape(audit.title)}</h2>{body}</section>'
+
+
 def _wins(board: Board) -> str:
     """Return the section of named cells; empty where none were named."""
     if not board.wins:
         return ""
-    heads = "".join(f"<th>{text}</th>" for text in ("task", "its cell", "score", "vs placebo", "", "why this cell"))
-    lines = [
-        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(text)}</td>' for text in win_texts(win)) + "</tr>"
-        for win in board.wins
-    ]
-    body = f'<div class="scroll"><table><tr>{heads}</tr>{"".join(lines)}</table></div>'
+    heads = _line("th", ["task", "its cell", "score", "vs placebo", "", "why this cell"])
+    lines = [_line("td", win_texts(win), left=True) for win in board.wins]
+    body = f'<div class="scroll"><table>{heads}{"".join(lines)}</table></div>'
     return (
         f'<section class="card" id="wins"><h2>Named cells</h2><p>{html.escape(count_wins(board.wins))}.</p>{body}'
         "</section>"
@@ -92,10 +102,7 @@ def _wins(board: Board) -> str:
 
 
 def _static_table(table: BoardTable) -> str:
-    def line(tag: str, texts: list[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
-
-    lines = [line("th", ["row", "backbone", "pretext / chance", *table.protocols, "seeds"])]
+    lines = [_line("th", ["row", "backbone", "pretext / chance", *table.protocols, "seeds"])]
     for row in table.rows:
         cell = first(row)
         measured = []
@@ -108,6 +115,6 @@ def _static_table(table: BoardTable) -> str:
                 " ".join(part for part in (score(row[name]), interval(row[name]), over, marks(row[name])) if part)
             )
         name = f"{cell.row} (uses labels)" if cell.needs_labels else cell.row
-        lines.append(line("td", [name, cell.backbone, pretext_words(cell), *measured, str(cell.seeds)]))
+        lines.append(_line("td", [name, cell.backbone, pretext_words(cell), *measured, str(cell.seeds)]))
     body = f'<div class="scroll"><table>{"".join(lines)}</table></div>'
     return f'<section class="card"><h2>{html.escape(heading(table))}</h2>{body}</section>'

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
+from vssl_bench.audits import audit_tables
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
 from vssl_bench.wins import Win, count_wins
@@ -57,6 +58,11 @@ def to_markdown(board: Board) -> str:
             texts = [_escape(text) for text in cells]
             texts += [_measured(row[name]) if name in row else "" for name in table.protocols]
             parts.append(_line([*texts, str(max(c.seeds for c in row.values())), *cost(cell)]))
+        parts.append("")
+    for audit in audit_tables(board):
+        parts.append(f"## {_escape(audit.title)}\n")
+        parts += [_line([_escape(text) for text in audit.heads]), _line(["---"] * len(audit.heads))]
+        parts += [_line([_escape(text) for text in row]) for row in audit.rows]
         parts.append("")
     if board.wins:
         parts.append(f"## Named cells\n\n{_escape(count_wins(board.wins))}.\n")

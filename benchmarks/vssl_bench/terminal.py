@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from vssl_bench.audits import AuditTable, audit_tables
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
 from vssl_bench.render import first, heading, win_texts
@@ -40,6 +41,8 @@ def print_board(console: Console, board: Board) -> None:
     for table in board.tables:
         for protocols in _fitting(table.protocols, console.width):
             console.print(_table(table, protocols, with_cost=protocols[0] == table.protocols[0]))
+    for audit in audit_tables(board):
+        console.print(_audit(audit))
     if board.wins:
         console.print(_wins(board))
     for line in HOW_TO_READ if board.tables else ():
@@ -73,6 +76,15 @@ def _table(table: BoardTable, protocols: list[str], with_cost: bool) -> Table:
         if with_cost:
             texts += [Text(str(max(other.seeds for other in row.values()))), *(Text(text) for text in cost(cell))]
         made.add_row(*texts, style=_STYLES[role])
+    return made
+
+
+def _audit(audit: AuditTable) -> Table:
+    made = Table(title=Text(audit.title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for i, head in enumerate(audit.heads):
+        made.add_column(Text(head), justify="right" if i else "left", overflow="fold")
+    for row in audit.rows:
+        made.add_row(*map(Text, row))
     return made
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from rich.console import Console
 from support.bench_records import placebo, pretrain, row, sample, transfer
 
+from vssl_bench.audits import audit_tables
 from vssl_bench.board import make_board
 from vssl_bench.cli_board import leaderboard
 from vssl_bench.html_page import to_html
@@ -130,6 +131,43 @@ def test_the_page_without_script_still_shows_the_numbers() -> None:
     assert (
         "rtt@tiny" in static and "68.0 [" in static and "+33.0*" in static and "supervised@tiny (uses labels)" in static
     )
+
+
+def _audited(task: Any, left: dict[str, float]) -> list[dict[str, Any]]:
+    records = row(task, [0.7, 0.6], "shortcut-audit", metric="heldout_accuracy", n=120)
+    for measured in (record for record in records if record["kind"] == "transfer"):
+        measured["metrics"] += [
+            {"name": f"heldout_accuracy_{name}", "value": value, "n": 120, "primary": False, "unit": "fraction"}
+            for name, value in left.items()
+        ]
+    return records
+
+
+def test_an_audit_shows_what_is_left_in_every_format() -> None:
+    """Shuffled frames are not asked of a task whose answer is their order: an empty cell, not a missing column."""
+    board = make_board(
+        [
+            *_audited("pace@tiny", {"frozen": 0.25, "shuffled": 0.5}),
+            *_audited({"name": "opn", "title": EVIL}, {"frozen": 0.125}),
+        ]
+    )
+    (audit,) = audit_tables(board)
+    assert audit.heads == ["", "as clips are", "frozen", "shuffled", "chance"]
+    assert {row[0][:4]: row[1:] for row in audit.rows} == {
+        "pace": ["65.0", "25.0", "50.0", "12.5"],
+        "opn(": ["65.0", "12.5", "", "12.5"],
+    }
+    assert "| pace@tiny | 65.0 | 25.0 | 50.0 | 12.5 |" in to_markdown(board)
+    page = to_html(board).partition("</noscript>")[2]
+    assert "<td>pace@tiny</td><td>65.0</td><td>25.0</td><td>50.0</td><td>12.5</td>" in page
+    assert EVIL not in to_markdown(board) and EVIL not in page
+    out = io.StringIO()
+    print_board(Console(file=out, width=160, color_system=None), board)
+    assert "what is left of it" in out.getvalue() and "[bold]&" in out.getvalue()
+
+
+def test_a_board_without_an_audit_has_no_such_table() -> None:
+    assert audit_tables(make_board(sample())) == [] and "what is left" not in _text(sample())
 
 
 def test_an_empty_board_is_a_page_too() -> None:
