@@ -22,14 +22,14 @@ def vssl_tasks() -> Iterable[Spec]:
         requires=frozenset({"frames"}),
         recipes={
             "tiny": {
-                "stride": 3,
+                "stride": 8,
                 "spread": 4,
                 "size": 32,
                 "read_size": 0,
                 "crop_scale": 0.7,
                 "positive": 0.5,
                 "hidden": 128,
-                "short_video": "error",
+                "short_video": "fitting",
             }
         },
     )
@@ -42,7 +42,7 @@ def vssl_tasks() -> Iterable[Spec]:
         requires=frozenset({"frames"}),
         recipes={
             "tiny": {
-                "stride": 3,
+                "stride": 16,
                 "size": 32,
                 "read_size": 0,
                 "region": 0,
@@ -52,7 +52,7 @@ def vssl_tasks() -> Iterable[Spec]:
                 "frame_width": 128,
                 "hidden": 128,
                 "dropout": 0.0,
-                "short_video": "error",
+                "short_video": "fitting",
             }
         },
     )
