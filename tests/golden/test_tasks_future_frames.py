@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.networks import Blank
 from torch import Tensor, nn
 
 from vssl_core.contracts import Batch, Features
@@ -31,13 +32,6 @@ def test_gradient_differences_by_hand() -> None:
     # Squared: 4 + 1 + 16 + 0 of 4, and 0 + 4 + 9 of 3.
     assert float(gradient_difference(predicted, target, 2.0)) == pytest.approx(21 / 4 + 13 / 3, abs=1e-6)
     assert float(gradient_difference(-target, target)) == 0, "the size of steps counts, not their sign"
-
-
-class Blank(nn.Module):
-    embed_dim = 4
-
-    def forward(self, clip: Tensor) -> Features:
-        return Features(torch.zeros(len(clip), 4, 1, 1, 1), torch.zeros(len(clip), 4))
 
 
 class Says(nn.Module):

@@ -12,17 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from support.networks import Blank
 from torch import Tensor, nn
 
 from vssl_core.contracts import Batch, Features
 from vssl_spatial.inpainting import Inpainting, cut_blocks, paste_blocks
-
-
-class Blank(nn.Module):
-    embed_dim = 4
-
-    def forward(self, clip: Tensor) -> Features:
-        return Features(torch.zeros(len(clip), 4, 1, 1, 1), torch.zeros(len(clip), 4))
 
 
 class Says(nn.Module):

@@ -9,20 +9,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from support.networks import FirstPixel
 
-from vssl_core.contracts import Batch, Features
+from vssl_core.contracts import Batch
 from vssl_order.odd_one_out import OddOneOut, fuse
-
-
-class FirstPixel(nn.Module):
-    """Features of a clip: the red of its first pixel."""
-
-    embed_dim = 1
-
-    def forward(self, clips: Tensor) -> Features:
-        pooled = clips[:, :1, 0, 0, 0]
-        return Features(pooled[..., None, None, None], pooled)
 
 
 def batch(values: list[list[float]], odd: list[int]) -> Batch:
@@ -51,7 +41,7 @@ def test_of_six_clips_each_counts_by_its_place() -> None:
 
 def fixed(fusion: str) -> OddOneOut:
     """A task whose layers double a clip's value, halve what is fused, and name clip k with k times that."""
-    task = OddOneOut(FirstPixel(), frames=2, size=8, read_size=0, clips=3, fusion=fusion, hidden=1).eval()
+    task = OddOneOut(FirstPixel(1), frames=2, size=8, read_size=0, clips=3, fusion=fusion, hidden=1).eval()
     with torch.no_grad():
         task.clip[0].weight.fill_(2.0)
         task.clip[0].bias.zero_()

@@ -13,10 +13,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.networks import FirstPixel
 from support.tasks import TinyNet, video
-from torch import Tensor, nn
 
-from vssl_core.contracts import Batch, Features
+from vssl_core.contracts import Batch
 from vssl_core.data.plan import clip_frames
 from vssl_speed.pace import Pace, attraction
 
@@ -86,23 +86,13 @@ def test_clips_of_one_rate_attract() -> None:
     assert math.isclose(float(found), (2 * near + far) / 3, rel_tol=1e-6)
 
 
-class Given(nn.Module):
-    """A backbone that reads its features off the pixels."""
-
-    embed_dim = 3
-
-    def forward(self, clips: Tensor) -> Features:
-        pooled = clips[:, :, 0, 0, 0]
-        return Features(pooled[..., None, None, None], pooled)
-
-
 def test_the_two_clips_of_a_batchs_videos_attract() -> None:
     """Temperature 1/2. Video 7 shows red twice, video 3 green and blue: clips 7a, 3a, 7b, 3b.
 
     Each clip of video 7 has its like at e^2 and two clips of video 3 at 1; those of video 3 have three others at 1.
     """
     options = {"frames": 8, "rates": 2, "contrast": "content", "contrast_weight": 1.0, "temperature": 0.5}
-    task = Pace(Given(), projection=3, **options).eval()
+    task = Pace(FirstPixel(), projection=3, **options).eval()
     with torch.no_grad():
         for layer in (task.projection[0], task.projection[2]):
             layer.weight.copy_(torch.eye(3))

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from support.networks import FirstPixel
 
-from vssl_core.contracts import Batch, Features
+from vssl_core.contracts import Batch
 from vssl_speed.transrank import TransRank, rank_scores
 
 # Clips in the order of the views; clip 0 went through transformation 2, clip 1 through 0, clip 2 through 1.
@@ -40,19 +40,9 @@ def test_videos_are_ranked_by_themselves() -> None:
     assert math.isclose(float(first), 2 / 3, rel_tol=1e-6)
 
 
-class Given(nn.Module):
-    """A backbone that reads its features off the pixels."""
-
-    embed_dim = 3
-
-    def forward(self, clips: Tensor) -> Features:
-        pooled = clips[:, :, 0, 0, 0]
-        return Features(pooled[..., None, None, None], pooled)
-
-
 @pytest.mark.parametrize("formulation", ["rank", "classify"])
 def test_scores_of_the_batch_are_those_of_its_clips(formulation: str) -> None:
-    task = TransRank(Given(), frames=8, formulation=formulation).eval()
+    task = TransRank(FirstPixel(), frames=8, formulation=formulation).eval()
     with torch.no_grad():
         task.head.weight.copy_(torch.eye(3))
         task.head.bias.zero_()

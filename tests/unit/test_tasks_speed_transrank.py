@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.networks import FirstPixel
 from support.tasks import TinyNet, make_batch, video
-from torch import Tensor, nn
 
 import vssl_backbones.plugin
 import vssl_speed.plugin
-from vssl_core.contracts import Batch, Features
+from vssl_core.contracts import Batch
 from vssl_core.engine.planned import check_pair
 from vssl_core.errors import ClipError, ConfigError
 from vssl_core.plugins import Registry
@@ -112,20 +112,10 @@ def test_margin_and_formulation_change_the_loss() -> None:
     assert float(small(formulation="classify").eval()(batch).loss.detach()) == pytest.approx(np.log(3), abs=0.3)
 
 
-class Given(nn.Module):
-    """A backbone that reads its features off the pixels."""
-
-    embed_dim = 3
-
-    def forward(self, clips: Tensor) -> Features:
-        pooled = clips[:, :, 0, 0, 0]
-        return Features(pooled[..., None, None, None], pooled)
-
-
 @pytest.mark.parametrize("formulation", ["rank", "classify"])
 def test_permuted_targets_leave_chance(formulation: str) -> None:
     """A network that knows every answer is right one time in three about the order of another video."""
-    task, n = TransRank(Given(), frames=8, formulation=formulation), 600
+    task, n = TransRank(FirstPixel(), frames=8, formulation=formulation), 600
     with torch.no_grad():
         task.head.weight.copy_(torch.eye(3))
         task.head.bias.zero_()
