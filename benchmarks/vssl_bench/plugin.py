@@ -48,6 +48,11 @@ def vssl_suites() -> Iterator[Spec]:
         summary="every pretext task on the toy set that suits it, and the cell that it should win, named beforehand",
     )
     yield Spec(
+        name="catalogue-longer",
+        target="vssl_bench:suites/catalogue-longer.yaml",
+        summary="tasks that win nothing in catalogue-toy with more steps, or where their question has an answer",
+    )
+    yield Spec(
         name="catalogue-search",
         target="vssl_bench:suites/catalogue-search.yaml",
         summary="two learning rates for every task of catalogue-toy, to choose from on validation videos",

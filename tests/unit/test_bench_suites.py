@@ -44,8 +44,8 @@ def _tasks(plan: Plan) -> set[str]:
 
 def test_every_suite_that_is_offered_can_be_loaded(registry: Registry) -> None:
     assert registry.names("suites") == [
-        "catalogue-search", "catalogue-toy", "catalogue-yoga", "quickstart", "real", "shortcut-audit",
-        "shortcut-audit-real", "toy-board", "toy-longer",
+        "catalogue-longer", "catalogue-search", "catalogue-toy", "catalogue-yoga", "quickstart", "real",
+        "shortcut-audit", "shortcut-audit-real", "toy-board", "toy-longer",
     ]  # fmt: skip
     for name in registry.names("suites"):
         assert load_suite(name, (), registry).name == name
@@ -109,18 +109,21 @@ def test_every_pretext_task_of_the_boards_has_a_placebo_at_its_own_work(registry
             assert (job.backbone, job.data, job.steps, job.batch_size, f"random-labels of {of}") in placebos, job.name
 
 
-def test_the_audit_trains_five_tasks_with_and_without_their_protections() -> None:
+def test_the_audit_trains_seven_tasks_with_and_without_their_protections() -> None:
     everything = first_party_registry()
     for name in ("shortcut-audit", "shortcut-audit-real"):
         suite = load_suite(name, (), everything)
         assert list(suite.protocols) == ["shortcut-audit"]
         configs = [dict(entry.config) for entry in suite.pretrain]
         tasks = [config.pop("task") for config in configs]
-        assert tasks[::2] == [f"{task}@tiny" for task in ("opn", "clip-order", "speednet", "jigsaw", "cubic-puzzle")]
+        audited = []
         for on, off in zip(tasks[::2], tasks[1::2], strict=True):
-            changed = {key: value for key, value in off.items() if key != "name"}
-            usual = everything.resolve("tasks", on).options
-            assert off["name"] == on and all(usual[key] != value for key, value in changed.items())
+            protected, bare = everything.resolve("tasks", on), everything.resolve("tasks", off)
+            audited.append(protected.reference)
+            assert bare.reference == protected.reference
+            assert all(protected.options[key] != value for key, value in off.items() if key != "name")
+        names = ("opn", "arrow-of-time", "pace", "clip-order", "speednet", "jigsaw", "cubic-puzzle")
+        assert audited == [f"{name}@tiny" for name in names]
         assert configs[::2] == configs[1::2]  # network, steps, batch
 
 
