@@ -6,11 +6,12 @@ import html
 import importlib.resources
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from vssl_bench.audits import AuditTable, audit_tables
 from vssl_bench.board import Board, BoardTable
-from vssl_bench.render import first, heading, win_texts
+from vssl_bench.render import WIN_HEADS, first, heading, win_texts
 from vssl_bench.wins import count_wins
 from vssl_bench.words import gain, interval, marks, pretext_words, score
 
@@ -77,7 +78,7 @@ def _counted(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _line(tag: str, texts: list[str], *, left: bool = False) -> str:
+def _line(tag: str, texts: Sequence[str], *, left: bool = False) -> str:
     style = ' style="text-align:left"' if left else ""
     return "<tr>" + "".join(f"<{tag}{style}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
 
@@ -92,7 +93,7 @@ def _wins(board: Board) -> str:
     """Return the section of named cells; empty where none were named."""
     if not board.wins:
         return ""
-    heads = _line("th", ["task", "its cell", "score", "vs placebo", "", "why this cell"])
+    heads = _line("th", WIN_HEADS)
     lines = [_line("td", win_texts(win), left=True) for win in board.wins]
     body = f'<div class="scroll"><table>{heads}{"".join(lines)}</table></div>'
     return (

@@ -14,7 +14,7 @@ from vssl_bench.wins import Win, count_wins
 from vssl_bench.words import HOW_TO_READ, cost, gain, interval, marks, pretext_words, score, win_verdict
 from vssl_core.contracts import counted_in
 
-__all__ = ["NAMED", "table_rows", "to_csv", "to_json", "to_markdown", "win_texts"]
+__all__ = ["NAMED", "WIN_HEADS", "table_rows", "to_csv", "to_json", "to_markdown", "win_texts"]
 
 #: the keys that every cell is promised to have, first and in this order; whatever else is known follows
 NAMED = (
@@ -22,6 +22,9 @@ NAMED = (
     "high", "seeds", "n_test", "chance", "pretext_accuracy", "pretext_chance", "gain_over_placebo", "gain_over_random",
     "steps", "clips", "seconds",
 )  # fmt: skip
+
+#: headings of what ``win_texts`` returns
+WIN_HEADS = ("task", "its cell", "score", "vs placebo", "", "why this cell")
 
 
 def to_json(board: Board) -> str:
@@ -66,8 +69,7 @@ def to_markdown(board: Board) -> str:
         parts.append("")
     if board.wins:
         parts.append(f"## Named cells\n\n{_escape(count_wins(board.wins))}.\n")
-        parts.append(_line(["task", "its cell", "score", "vs placebo", "", "why this cell"]))
-        parts.append(_line(["---"] * 6))
+        parts += [_line(WIN_HEADS), _line(["---"] * len(WIN_HEADS))]
         parts += [_line([_escape(text) for text in win_texts(win)]) for win in board.wins]
         parts.append("")
     parts += [f"- {_escape(line)}" for line in (*HOW_TO_READ, *board.notes)]

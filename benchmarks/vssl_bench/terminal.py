@@ -11,7 +11,7 @@ from rich.text import Text
 from vssl_bench.audits import AuditTable, audit_tables
 from vssl_bench.board import Board, BoardTable
 from vssl_bench.cells import Cell
-from vssl_bench.render import first, heading, win_texts
+from vssl_bench.render import WIN_HEADS, first, heading, win_texts
 from vssl_bench.wins import count_wins
 from vssl_bench.words import (
     AT_CHANCE,
@@ -93,7 +93,7 @@ def _wins(board: Board) -> Table:
     made = Table(
         title=count_wins(board.wins), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
-    for column in ("task", "its cell", "score", "vs placebo", "", "why this cell"):
+    for column in WIN_HEADS:
         made.add_column(column, no_wrap=column == "task", ratio=1 if column == "why this cell" else None)
     styles = {True: "green", False: "red", None: "yellow"}
     for win in board.wins:
