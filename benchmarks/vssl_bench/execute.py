@@ -27,13 +27,16 @@ def run_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     Raises:
         VsslError: the job failed; its record says why.
     """
-    from vssl_core.api import evaluate, pretrain
+    from vssl_core.api import evaluate
+    from vssl_core.engine.pretrain import run_pretrain
 
     registry = _registry()
     progress = _Progress(report)
     if payload["kind"] == "pretrain":
         config = typed(PretrainConfig, payload["config"])
-        record = pretrain(config, registry=registry, suite=payload["suite"], progress=progress).record
+        # The planner has rehearsed it.
+        run = run_pretrain(config, registry, suite=payload["suite"], progress=progress, rehearsed=True)
+        record = run.record
     else:
         transfer = typed(TransferConfig, payload["config"])
         record = evaluate(config=transfer, registry=registry, suite=payload["suite"], progress=progress)

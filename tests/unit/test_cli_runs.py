@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from vssl_core.api import pretrain
 from vssl_core.cli.main import cli
 from vssl_core.cli.state import State
 from vssl_core.cli.terminal import _lines
+from vssl_core.config.schema import PretrainConfig
 from vssl_core.contracts import Spec
+from vssl_core.engine import pretrain as engine
+from vssl_core.errors import ConfigError
 from vssl_core.hookspecs import hookimpl
 from vssl_core.plugins import Registry
 
@@ -61,6 +65,7 @@ def test_plan_as_json_from_a_file(run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([*RTT, "task=colorization@tiny", "backbone=timm/test_resnet", "--plan"], "points at places"),
         ([*RTT, "task.frmes=1"], "task.frmes"),
         ([*RTT, "optim.lr=fast"], "optim.lr='fast' (command line): expected float"),
         (["task=rtt@tiny", *SMALL], "steps=N or as epochs=N"),
@@ -77,6 +82,35 @@ def test_wrong_configurations_exit_with_2_before_anything_is_written(
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_python_refuses_what_the_command_refuses(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="points at places"):
+        pretrain(task="colorization@tiny", backbone="timm/test_resnet", data="fake-videos", steps=1, registry=registry)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_rehearsal_a_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsed: list[str] = []
+
+    def count(config: PretrainConfig, registry: Registry) -> None:
+        rehearsed.append(str(config.out))
+
+    monkeypatch.setattr(engine, "check_first_batch", count)
+    arguments = ["pretrain", *RTT, "out=once"]
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "export_encoder", interrupt)
+        assert run(*arguments).exit_code == 130
+    assert run(*arguments).exit_code == 0, "goes on, then ends"
+    assert run(*arguments).exit_code == 0, "is done already"
+    assert rehearsed == ["once"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_pretrain_and_evaluate(run: Any, tmp_path: Path) -> None:

@@ -45,15 +45,11 @@ def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, quiet: b
     config = compose(PretrainConfig, file, overrides)
     planned = plan_pretrain(config, registry)
     plan = _plan(planned)
-    if plan["status"] == "new":
-        # What no capability tells is met in the first batch, or in the evaluation after the last: better now.
-        from vssl_core.engine.rehearsal import rehearse
-        from vssl_core.errors import ConfigError
-
-        reason = rehearse(config, registry)
-        if reason:
-            raise ConfigError(reason)
     if plan_only:
+        if plan["status"] == "new":
+            from vssl_core.engine.rehearsal import check_first_batch
+
+            check_first_batch(config, registry)
         if as_json:
             print_json(plan)
         else:

@@ -22,6 +22,7 @@ from vssl_core.engine.loop import Progress, TrainCost, TrainOptions, to_device, 
 from vssl_core.engine.measure import count_parameters, flops_per_clip
 from vssl_core.engine.planned import PlannedPretrain, plan_pretrain
 from vssl_core.engine.precision import pick_device, pick_precision
+from vssl_core.engine.rehearsal import check_first_batch
 from vssl_core.engine.source import TaskSource, open_task_source
 from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry
@@ -170,9 +171,16 @@ def _finished(folder: RunFolder, planned: PlannedPretrain) -> Mapping[str, Any] 
 
 
 def run_pretrain(
-    config: PretrainConfig, registry: Registry, *, suite: str = "", progress: Progress | None = None
+    config: PretrainConfig,
+    registry: Registry,
+    *,
+    suite: str = "",
+    progress: Progress | None = None,
+    rehearsed: bool = False,
 ) -> Run:
     """Pretrain, export the encoder and write the record; a run that is done already is returned as it is.
+
+    A new run takes one made-up batch through first, before anything is written, unless its caller has ``rehearsed`` it.
 
     A run that was interrupted goes on from its newest checkpoint, to the same bits on one CPU. A failure leaves a
     record with its reason before it is raised. Torch's global generator is left as it was found.
@@ -189,6 +197,8 @@ def run_pretrain(
         return Run(folder.path, done)
 
     device = pick_device(config.device)
+    if not rehearsed and not folder.config.exists():
+        check_first_batch(config, registry)
     folder.path.mkdir(parents=True, exist_ok=True)
     save_yaml(to_plain(replace(config, steps=planned.steps, epochs=0.0)), folder.config)
     record = _record(planned, suite, device, started=now())

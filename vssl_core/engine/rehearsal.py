@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from vssl_core.config.schema import PretrainConfig
-from vssl_core.errors import VsslError
+from vssl_core.errors import ConfigError, VsslError
 from vssl_core.plugins import Registry
 from vssl_core.testing.fakes import fake_batch
 
-__all__ = ["rehearse"]
+__all__ = ["check_first_batch", "rehearse"]
 
 # Long enough for what any published task asks of a video; of made-up videos only the frames asked for exist.
 _FRAMES = 20_000
@@ -40,3 +40,14 @@ def rehearse(config: PretrainConfig, registry: Registry) -> str | None:
             # Whatever it is, a run would meet it too.
             return f"a first batch ends in {type(error).__name__}: {error}"
     return None
+
+
+def check_first_batch(config: PretrainConfig, registry: Registry) -> None:
+    """Refuse what its first batch, or its first evaluation, would end.
+
+    Raises:
+        ConfigError: with what ``rehearse`` says.
+    """
+    reason = rehearse(config, registry)
+    if reason is not None:
+        raise ConfigError(reason)
