@@ -24,8 +24,9 @@ __all__ = [
 
 #: what stands under a board, in the terminal and in Markdown; the page says the same at more length
 HOW_TO_READ = (
-    "Numbers are percent on the test split, means over seeds with 95 % intervals: spread over seeds and error of the "
-    "test sample together. ~ one seed: the interval knows the test sample alone.",
+    "Numbers are percent on the test split (those of an audit: on what pretraining held out), means over seeds with 95 "
+    "% intervals: spread over seeds and error of the test sample together. ~ one seed: the interval knows the sample "
+    "alone.",
     "best: the highest task of a column; tie: a task that cannot be told apart from it (Welch, Holm).",
     "vs placebo: gain over the same network, data and steps with permuted targets; * Holm-adjusted p below 0.05.",
     "Gains, stars and ties count the spread over seeds and the error of both test samples, as if these were two: the "
