@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vssl_bench.rows import Column, Record, Row
-from vssl_bench.stats import Difference, Estimate, accuracy_interval, seed_interval, welch
+from vssl_bench.stats import Difference, Estimate, accuracy_interval, seed_interval, welch, wilson
 
 __all__ = ["Cell", "cell_difference", "make_cell", "pretext"]
 
@@ -33,7 +33,8 @@ class Cell:
             are missing: such a cell is ``incomplete``.
         failed: reasons of the runs and measurements that failed.
         pretext_accuracy: mean over seeds of the task's own accuracy on held-out videos.
-        at_chance: whether the interval of the pretext accuracy reaches down to its chance; None where it has none.
+        at_chance: whether the pretext accuracy of these runs cannot be told from its chance on the held-out samples;
+            None where it has none.
         gain_over_placebo: difference of means to the placebo's row, which ``placebo`` names.
         p: Welch's two-sided p-value against the placebo; ``p_holm``: adjusted over the tasks of this column, None
             where either side is incomplete.
@@ -179,13 +180,18 @@ class Pretext:
 
     estimate: Estimate
     chance: float | None
+    n: int
 
     @property
     def at_chance(self) -> bool | None:
-        """Whether the interval reaches down to chance."""
-        if self.chance is None or self.estimate.low is None:
+        """Whether the mean cannot be told from chance on ``n`` held-out samples (Wilson).
+
+        The spread over seeds is left out: the question is whether these runs have learnt their task, not whether
+        another seed would, and runs that learnt it well to very different degrees have learnt it.
+        """
+        if self.chance is None:
             return None
-        return self.estimate.low <= self.chance
+        return wilson(min(1.0, max(0.0, self.estimate.mean)), self.n)[0] <= self.chance
 
 
 def pretext(row: Row) -> Pretext | None:
@@ -207,7 +213,7 @@ def pretext(row: Row) -> Pretext | None:
         chances = [other["heldout"][chance_name]["value"] if chance_name else other["chance"] for other in records]
         # Where chance differs between seeds, the highest is what has to be beaten.
         chance = max((value for value in chances if value is not None), default=None)
-        return Pretext(accuracy_interval(values, n), chance)
+        return Pretext(accuracy_interval(values, n), chance, n)
     return None
 
 

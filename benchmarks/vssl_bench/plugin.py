@@ -48,6 +48,16 @@ def vssl_suites() -> Iterator[Spec]:
         summary="every pretext task on the toy set that suits it, and the cell that it should win, named beforehand",
     )
     yield Spec(
+        name="catalogue-few-labels",
+        target="vssl_bench:suites/catalogue-few-labels.yaml",
+        summary="encoders of catalogue-toy whose cell was near its ceiling, measured with a tenth of the labels",
+    )
+    yield Spec(
+        name="catalogue-fresh-seeds",
+        target="vssl_bench:suites/catalogue-fresh-seeds.yaml",
+        summary="tasks whose gain catalogue-toy left open, on five seeds that it did not have",
+    )
+    yield Spec(
         name="catalogue-longer",
         target="vssl_bench:suites/catalogue-longer.yaml",
         summary="tasks that win nothing in catalogue-toy with more steps, or where their question has an answer",
@@ -65,7 +75,7 @@ def vssl_suites() -> Iterator[Spec]:
     yield Spec(
         name="shortcut-audit",
         target="vssl_bench:suites/shortcut-audit.yaml",
-        summary="five tasks with and without their protections, and what each looks at",
+        summary="seven tasks with and without their protections, and what each looks at",
     )
     yield Spec(
         name="shortcut-audit-real",

@@ -44,8 +44,8 @@ def _tasks(plan: Plan) -> set[str]:
 
 def test_every_suite_that_is_offered_can_be_loaded(registry: Registry) -> None:
     assert registry.names("suites") == [
-        "catalogue-longer", "catalogue-search", "catalogue-toy", "catalogue-yoga", "quickstart", "real",
-        "shortcut-audit", "shortcut-audit-real", "toy-board", "toy-longer",
+        "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer", "catalogue-search", "catalogue-toy",
+        "catalogue-yoga", "quickstart", "real", "shortcut-audit", "shortcut-audit-real", "toy-board", "toy-longer",
     ]  # fmt: skip
     for name in registry.names("suites"):
         assert load_suite(name, (), registry).name == name
@@ -125,6 +125,17 @@ def test_the_audit_trains_seven_tasks_with_and_without_their_protections() -> No
         names = ("opn", "arrow-of-time", "pace", "clip-order", "speednet", "jigsaw", "cubic-puzzle")
         assert audited == [f"{name}@tiny" for name in names]
         assert configs[::2] == configs[1::2]  # network, steps, batch
+
+
+def test_ablations_of_the_catalogue_change_one_thing() -> None:
+    """Few labels measure its very trainings; fresh seeds train them with nothing else changed."""
+    everything = first_party_registry()
+    whole = {job.run_id for job in _plan(everything, "catalogue-toy").jobs if job.kind == "pretrain"}
+    for name, overrides in (("catalogue-few-labels", ()), ("catalogue-fresh-seeds", ("seeds=[1,2,3]",))):
+        trained = {job.run_id for job in _plan(everything, name, *overrides).jobs if job.kind == "pretrain"}
+        assert len(trained) > 30 and trained <= whole, name
+    fresh = {job.seed for job in _plan(everything, "catalogue-fresh-seeds").jobs if job.kind == "pretrain"}
+    assert fresh == {4, 5, 6, 7, 8}
 
 
 def test_real_takes_the_users_data(registry: Registry) -> None:

@@ -147,6 +147,17 @@ def test_a_pretext_task_that_stayed_at_chance_is_marked() -> None:
     assert _cell(board, "videomae@tiny").pretext_accuracy is None
 
 
+@pytest.mark.parametrize(("accuracies", "stuck"), [((0.345, 0.37, 0.535), False), ((0.2, 0.23, 0.25), True)])
+def test_runs_that_learnt_to_different_degrees_have_learnt(accuracies: tuple[float, ...], stuck: bool) -> None:
+    """Each of the first three is far above a fifth on its 384 samples; Student's interval over seeds reaches it."""
+    records = []
+    for seed, accuracy in enumerate(accuracies):
+        run = pretrain("cloze@tiny", seed, accuracy=accuracy, chance=0.2)
+        records += [run, transfer(run, 0.5)]
+    (cell,) = make_board(records).cells
+    assert cell.at_chance is stuck
+
+
 def test_a_task_may_measure_what_guessing_gives() -> None:
     heldout = {"accuracy": {"value": 0.66, "n": 300}, "accuracy_chance": {"value": 0.65, "n": 300}}
     (cell,) = make_board(row("colorization@tiny", [0.4, 0.4], heldout=heldout, chance=1 / 16)).cells
