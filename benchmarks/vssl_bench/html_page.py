@@ -85,7 +85,7 @@ def _line(tag: str, texts: Sequence[str], *, left: bool = False) -> str:
 
 def _audit(audit: AuditTable) -> str:
     lines = "".join((_line("th", audit.heads), *(_line("td", row) for row in audit.rows)))
-    body = f'<div class="scroll"><table>{lines}</table></div>'
+    body = f'<div class="scroll"><table class="audit">{lines}</table></div>'
     return f'<section class="card"><h2>{html.escape(audit.title)}</h2>{body}</section>'
 
 
@@ -95,7 +95,7 @@ def _wins(board: Board) -> str:
         return ""
     heads = _line("th", WIN_HEADS)
     lines = [_line("td", win_texts(win), left=True) for win in board.wins]
-    body = f'<div class="scroll"><table>{heads}{"".join(lines)}</table></div>'
+    body = f'<div class="scroll"><table class="wins">{heads}{"".join(lines)}</table></div>'
     return (
         f'<section class="card" id="wins"><h2>Named cells</h2><p>{html.escape(count_wins(board.wins))}.</p>{body}'
         "</section>"

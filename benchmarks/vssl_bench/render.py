@@ -77,8 +77,13 @@ def to_markdown(board: Board) -> str:
 
 
 def win_texts(win: Win) -> list[str]:
-    """Return what is said of a named cell: task, cell, score, gain over the placebo, verdict, reason."""
-    measured = [f"{score(win.cell)} {interval(win.cell)}".strip(), gain(win.cell)] if win.cell else ["", ""]
+    """Return what is said of a named cell: task, cell, score, gain over the placebo, verdict, reason.
+
+    No star: it would speak of a correction over the tasks of the column, and the verdict's is over the named cells.
+    """
+    measured = ["", ""]
+    if win.cell:
+        measured = [f"{score(win.cell)} {interval(win.cell)}".strip(), gain(win.cell, starred=False)]
     return [win.task, f"{win.data} · {win.label} · {win.protocol}", *measured, win_verdict(win), win.reason]
 
 

@@ -84,11 +84,11 @@ def marks(cell: Cell) -> str:
     return ", ".join(part for part in (standing(cell), missing(cell)) if part)
 
 
-def gain(cell: Cell) -> str:
-    """Return the gain over the placebo with its interval and a star where it is significant."""
+def gain(cell: Cell, *, starred: bool = True) -> str:
+    """Return the gain over the placebo with its interval and, if ``starred``, a star where its column makes it hold."""
     if cell.gain_over_placebo is None:
         return ""
-    star = "*" if cell.p_holm is not None and cell.p_holm < 0.05 else ""
+    star = "*" if starred and cell.p_holm is not None and cell.p_holm < 0.05 else ""
     ends = ""
     if cell.gain_over_placebo_low is not None:
         ends = f" [{signed(cell.gain_over_placebo_low)}, {signed(cell.gain_over_placebo_high)}]"

@@ -21,11 +21,11 @@ from vssl_bench.expected import Expected, read_plan, write_plan
 from vssl_bench.html_page import to_html
 from vssl_bench.jobs import Plan, PlannedWin
 from vssl_bench.plan import make_plan
-from vssl_bench.render import to_json, to_markdown
+from vssl_bench.render import to_json, to_markdown, win_texts
 from vssl_bench.rows import column_key, row_key
 from vssl_bench.suite import WinEntry, load_suite, parse_suite
 from vssl_bench.terminal import print_board
-from vssl_bench.words import win_verdict
+from vssl_bench.words import gain, win_verdict
 from vssl_core.errors import ConfigError
 
 SUITE: dict[str, Any] = {
@@ -125,6 +125,13 @@ def _named(records: list[dict[str, Any]]) -> PlannedWin:
 
 def _board(records: list[dict[str, Any]], seeds: int = 3) -> Board:
     return make_board(records, expected=Expected({}, (_named(records),)))
+
+
+def test_the_verdict_stands_alone() -> None:
+    """A star is of the correction over the column; beside a verdict over the named cells it could contradict it."""
+    (win,) = _board(_records([0.68, 0.67, 0.69], [0.35, 0.34, 0.36])).wins
+    assert win.cell is not None
+    assert "*" in gain(win.cell) and "*" not in win_texts(win)[3]
 
 
 def test_a_clear_gain_wins_and_a_loss_does_not() -> None:

@@ -4,7 +4,7 @@ function drawPlot(holder, cells, cost, tip) {
   const width = Math.max(320, holder.clientWidth || 900);
   const narrow = width < 620;
   const height = narrow ? 340 : 400;
-  const margin = { left: 44, right: narrow ? 16 : 216, top: 14, bottom: 42 };
+  const margin = { left: 44, right: narrow ? 16 : 216, top: 26, bottom: 42 };
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "accuracy against cost" });
   holder.append(svg);
 
