@@ -6,12 +6,13 @@
 
 Each task is taken with its recipe ``tiny`` (``vssl recipe``): its backbone, its batch. What it is held against is
 ``supervised`` on the same backbone, in clips of the length and size that the task's network sees most, and in batches
-of as many frames as the task puts through it (copies that it makes on the device are counted, teachers are not). Both
+of as many frames as the task puts through it (copies that it makes on the device are counted, and networks like it that
+are trained beside it; teachers are not). Both
 read from the same videos, by the same loader in the same process, through the decoded cache or the files. The two take
 turns on every batch, in an order drawn anew, so that whatever else the machine does falls on both.
 
 A ratio of 1 says that a task costs what its frames cost; above 2 something else costs more than they do, and
-``--profile`` says what.
+``--profile`` says what: by operator, and which part of the task has which share of the arithmetic.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from timing import STATISTICS, cpu_model, take_turns
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from vssl_bench.recipes import find_recipe, recipe_tasks
 from vssl_core.config.schema import LoaderConfig, OptimConfig, PretrainConfig
@@ -87,9 +89,13 @@ class _Trainer:
         self._optimizer = make_optimizer(task.param_groups(), optim)
         self._step = 0
 
+    def forward(self) -> Tensor:
+        """Return the loss of the next batch."""
+        loss: Tensor = self.task(self.task.augment(next(self._batches))).loss
+        return loss
+
     def __call__(self, _: int = 0) -> None:
-        batch = self.task.augment(next(self._batches))
-        loss = self.task(batch).loss
+        loss = self.forward()
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -97,8 +103,14 @@ class _Trainer:
         self.task.after_step(self._step, _MANY)
 
 
-def count_frames(backbone: Any, run: Callable[[], object]) -> Counter[tuple[int, int]]:
-    """Return how many frames enter a backbone while ``run`` runs, by (frames of a clip, height)."""
+def trained_networks(task: nn.Module, backbone: nn.Module) -> list[nn.Module]:
+    """Return the backbone and the copies of it that a task trains too; a teacher asks for no gradient."""
+    alike = (module for module in task.modules() if type(module) is type(backbone) and module is not backbone)
+    return [backbone, *(module for module in alike if any(p.requires_grad for p in module.parameters()))]
+
+
+def count_frames(networks: Sequence[Any], run: Callable[[], object]) -> Counter[tuple[int, int]]:
+    """Return how many frames enter networks while ``run`` runs, by (frames of a clip, height)."""
     seen: Counter[tuple[int, int]] = Counter()
     inside = False
 
@@ -116,14 +128,14 @@ def count_frames(backbone: Any, run: Callable[[], object]) -> Counter[tuple[int,
 
         return call
 
-    names = [name for name in _ENTRANCES if hasattr(backbone, name)]
-    for name in names:
-        setattr(backbone, name, counted(getattr(backbone, name)))
+    entrances = [(network, name) for network in networks for name in _ENTRANCES if hasattr(network, name)]
+    for network, name in entrances:
+        setattr(network, name, counted(getattr(network, name)))
     try:
         run()
     finally:
-        for name in names:
-            delattr(backbone, name)
+        for network, name in entrances:
+            delattr(network, name)
     return seen
 
 
@@ -188,7 +200,7 @@ class _Bench:
 def measure(name: str, bench: _Bench) -> tuple[Row, _Trainer]:
     """Time one task against supervised training on as many frames, and return the row and the task's trainer."""
     trainer, config, backbone = bench.task(name)
-    seen = count_frames(backbone, trainer)
+    seen = count_frames(trained_networks(trainer.task, backbone), trainer)
     if not seen:
         raise click.ClickException(f"{name} does not call its backbone in a way that this script knows")
     (length, size), _ = seen.most_common(1)[0]
@@ -223,7 +235,21 @@ def profile(trainer: _Trainer, steps: int = 3) -> str:
         for _ in range(steps):
             trainer()
     table: str = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=48)
-    return table
+    parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in arithmetic(trainer).items() if share >= 0.005)
+    return f"{table}\nfloating-point operations of a forward pass: {parts}"
+
+
+def arithmetic(trainer: _Trainer) -> dict[str, float]:
+    """Return the share of each part of a task in the operations of one forward pass, largest first.
+
+    The backward pass is left out: the counter puts some of it under two parts.
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        trainer.forward()
+    counts = {name: sum(by_operator.values()) for name, by_operator in counter.get_flop_counts().items()}
+    whole = counts.pop("Global")
+    parts = {name.partition(".")[2]: count / whole for name, count in counts.items() if name.count(".") == 1}
+    return dict(sorted(parts.items(), key=lambda part: -part[1]))
 
 
 def show(rows: Sequence[Row], setup: Setup) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -38,8 +39,15 @@ def test_frames_are_counted_where_they_enter_and_once(tasks: ModuleType) -> None
         net(torch.zeros(3, 3, 4, 16, 16))
         net.preprocess(torch.zeros(1, 3, 8, 16, 16))
 
-    assert tasks.count_frames(net, run) == {(8, 16): 24, (4, 16): 12}
+    assert tasks.count_frames([net], run) == {(8, 16): 24, (4, 16): 12}
     assert "forward" not in vars(net) and "preprocess" not in vars(net)
+
+
+def test_copies_that_are_trained_count_and_teachers_do_not(tasks: ModuleType) -> None:
+    net = torch.nn.Linear(2, 2)
+    task = torch.nn.ModuleDict({"net": net, "second": torch.nn.Linear(2, 2), "head": torch.nn.Flatten()})
+    task["teacher"] = torch.nn.Linear(2, 2).requires_grad_(False)
+    assert tasks.trained_networks(task, net) == [net, task["second"]]
 
 
 def test_a_task_is_measured_against_as_many_frames(tasks: ModuleType) -> None:
@@ -52,3 +60,5 @@ def test_a_task_is_measured_against_as_many_frames(tasks: ModuleType) -> None:
     )  # fmt: skip
     assert row["ratios"]["median_cpu"] > 0.2
     assert "convolution" in result.stderr
+    (shares,) = re.findall(r"operations of a forward pass: backbone (\d+) %", result.stderr)
+    assert 90 < int(shares) <= 100, "pace has a linear layer besides"
