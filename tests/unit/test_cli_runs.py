@@ -208,6 +208,12 @@ def test_preview_shows_the_frames_that_the_loader_reads(registry: Registry) -> N
         assert np.abs(view.pixels.astype(int) - pixels).max() <= 1
 
 
+def test_preview_says_how_its_picture_is_named(run: Any, tmp_path: Path) -> None:
+    result = run("preview", "task=rtt@tiny", *SMALL, "out=order.png")
+    assert (result.exit_code, "--out FILE" in result.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_preview_refuses_floors(run: Any) -> None:
     result = run("preview", "task=random-init", *SMALL)
     assert (result.exit_code, "is never trained" in result.stderr) == (2, True)

@@ -32,6 +32,9 @@ def command(arguments: tuple[str, ...], out: Path, samples: int, page: bool) -> 
 
     registry = current_registry()
     file, overrides = split_arguments(arguments)
+    named = [text for text in overrides if text.startswith("out=")]
+    if named:
+        raise click.UsageError(f"{named[0]} is the folder of a run; the picture's name is given as --out FILE")
     config = compose(PretrainConfig, file, overrides)
     registry.resolve("tasks", config.task)  # before anything heavy is imported
 
