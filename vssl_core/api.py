@@ -34,6 +34,7 @@ def pretrain(
     registry: Registry | None = None,
     suite: str = "",
     progress: Progress | None = None,
+    rehearse: bool = True,
     **options: Any,
 ) -> Run:
     """Pretrain a backbone on a task; a run that is done already is returned at once.
@@ -43,18 +44,21 @@ def pretrain(
         registry: the components to choose from; None: discover them.
         suite: name under which trackers group the run.
         progress: called as ``progress(phase, done, total, metrics)``.
+        rehearse: take a made-up batch through a new run first, on the CPU; False for what runs on a GPU alone.
         **options: fields of ``PretrainConfig``, such as ``task="rtt@tiny", steps=100, optim={"lr": 1e-3}``.
 
     Returns:
         The run: ``folder`` and ``record``.
 
     Raises:
-        ConfigError: an option is unknown or wrong.
+        ConfigError: an option is unknown or wrong, or the first batch of a new run would fail.
+        CheckpointError: the folder holds a checkpoint of another run, or a damaged one.
     """
     from vssl_core.engine.pretrain import run_pretrain
 
     chosen = config if config is not None else typed(PretrainConfig, options)
-    return run_pretrain(chosen, registry or Registry.discover(), suite=suite, progress=progress)
+    found = registry or Registry.discover()
+    return run_pretrain(chosen, found, suite=suite, progress=progress, rehearsed=not rehearse)
 
 
 def evaluate(

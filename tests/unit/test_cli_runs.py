@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from vssl_bench import execute
 from vssl_core.api import pretrain
 from vssl_core.cli.main import cli
 from vssl_core.cli.state import State
@@ -18,6 +19,8 @@ from vssl_core.cli.terminal import _lines
 from vssl_core.config.schema import PretrainConfig
 from vssl_core.contracts import Spec
 from vssl_core.engine import pretrain as engine
+from vssl_core.engine import rehearsal
+from vssl_core.engine.task import BaseTask
 from vssl_core.errors import ConfigError
 from vssl_core.hookspecs import hookimpl
 from vssl_core.plugins import Registry
@@ -94,19 +97,53 @@ def test_python_refuses_what_the_command_refuses(
 
 
 def test_one_rehearsal_a_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a run that goes on nor one that is done is tried again, however it is started."""
     rehearsed: list[str] = []
-
-    def count(config: PretrainConfig, registry: Registry) -> None:
-        rehearsed.append(str(config.out))
-
-    monkeypatch.setattr(engine, "check_first_batch", count)
+    monkeypatch.setattr(rehearsal, "rehearse", lambda config, _: rehearsed.append(str(config.out)))
     arguments = ["pretrain", *RTT, "out=once"]
     with monkeypatch.context() as patched:
         patched.setattr(engine, "export_encoder", interrupt)
         assert run(*arguments).exit_code == 130
+    assert "(begun)" in run(*arguments, "--plan").stdout
     assert run(*arguments).exit_code == 0, "goes on, then ends"
     assert run(*arguments).exit_code == 0, "is done already"
+    assert "(done)" in run(*arguments, "--plan").stdout
     assert rehearsed == ["once"]
+    run("pretrain", *RTT, "out=other", "--no-rehearsal")
+    assert rehearsed == ["once"]
+
+
+def test_a_rehearsal_supposes_a_set_of_usual_size(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs nine videos, or more steps than one, is not refused for a batch of two."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(BaseTask, "setup", lambda _, n_videos, total_steps: told.append((n_videos, total_steps)))
+    assert rehearsal.rehearse(PretrainConfig(task="rtt@tiny", steps=7), registry) is None
+    ((n_videos, total_steps),) = told
+    assert n_videos >= 100 and total_steps == 7
+
+
+def test_jobs_of_a_suite_were_rehearsed_by_its_plan(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *_: pytest.fail("once is enough"))
+    monkeypatch.setattr(execute, "_registry", lambda: registry)
+    loader = {"workers": 0, "cache": "never", "max_bad": 0.2}
+    config = {"task": "rtt@tiny", "data": "fake-videos", "steps": 1, "batch_size": 4, "device": "cpu", "loader": loader}
+    job = {"kind": "pretrain", "config": {**config, "heldout_batches": 1, "out": "job"}, "suite": "s"}
+    assert execute.run_job(job, lambda _: None)["status"] == "done"
+
+
+def test_the_folder_of_another_run_is_left_as_it_is(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "export_encoder", interrupt)
+        assert run("pretrain", *RTT, "out=mine").exit_code == 130
+    before = (tmp_path / "mine/config.yaml").read_bytes()
+    for extra in ([], ["--plan"]):
+        result = run("pretrain", *RTT, "out=mine", "seed=9", *extra)
+        assert (result.exit_code, "another task, option, budget or seed" in result.stderr) == (1, True)
+    assert (tmp_path / "mine/config.yaml").read_bytes() == before
+    assert not (tmp_path / "mine/record.json").exists()
 
 
 def interrupt(*_: object) -> None:
@@ -176,7 +213,6 @@ def test_preview_draws_every_view_and_says_what_is_asked(
 
 @pytest.mark.parametrize("task", ["videomae@tiny", "simclr@tiny"])
 def test_explanations_are_one_a_sample(registry: Registry, task: str) -> None:
-    from vssl_core.config.schema import PretrainConfig
     from vssl_core.preview.samples import preview_task
 
     preview = preview_task(PretrainConfig(task=task, data="fake-videos"), registry, 3)
@@ -191,7 +227,6 @@ def test_preview_shows_the_frames_that_the_loader_reads(registry: Registry) -> N
     """The numbers written below the frames are those of the pixels above them."""
     import numpy as np
 
-    from vssl_core.config.schema import PretrainConfig
     from vssl_core.contracts import View
     from vssl_core.preview.samples import preview_task
     from vssl_core.testing import FakeDataset

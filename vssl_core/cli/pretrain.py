@@ -23,8 +23,9 @@ __all__ = ["command"]
 @click.argument("arguments", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
 @click.option("--plan", "--dry-run", "plan_only", is_flag=True, help="Show what would run, and where; train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write the record (or the plan) as JSON.")
+@click.option("--no-rehearsal", is_flag=True, help="Do not try a made-up batch on the CPU first.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
-def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, quiet: bool) -> None:
+def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, no_rehearsal: bool, quiet: bool) -> None:
     """Train a backbone on a pretext task and export it.
 
     \b
@@ -46,7 +47,7 @@ def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, quiet: b
     planned = plan_pretrain(config, registry)
     plan = _plan(planned)
     if plan_only:
-        if plan["status"] == "new":
+        if plan["status"] in ("new", "failed") and not no_rehearsal:
             from vssl_core.engine.rehearsal import check_first_batch
 
             check_first_batch(config, registry)
@@ -61,7 +62,7 @@ def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, quiet: b
     from vssl_core.api import pretrain
 
     with progress_display(quiet=quiet) as progress:
-        run = pretrain(config, registry=registry, progress=progress)
+        run = pretrain(config, registry=registry, progress=progress, rehearse=not no_rehearsal)
     if as_json:
         print_json(run.record)
     else:
@@ -74,17 +75,22 @@ def _plan(planned: PlannedPretrain) -> dict[str, Any]:
     from dataclasses import replace
 
     from vssl_core.config.compose import to_plain
+    from vssl_core.engine.checkpoint import has_checkpoint
     from vssl_core.store.runs import RunFolder
 
     config = to_plain(replace(planned.config, steps=planned.steps, epochs=0.0))
     config["task"] = planned.task.as_config()
     config["backbone"] = planned.backbone.as_config() if planned.backbone else None
     config["data"] = planned.data.as_config()
-    record = RunFolder(planned.folder).read_record()
+    folder = RunFolder(planned.folder)
+    record = folder.read_record()
+    status = record["status"] if record else "new"
+    if status != "done" and has_checkpoint(folder.checkpoints, planned.run_id):
+        status = "begun"
     return {
         "run_id": planned.run_id,
         "folder": str(planned.folder),
-        "status": record["status"] if record else "new",
+        "status": status,
         "steps": planned.steps,
         "config": config,
     }

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from vssl_core.errors import CheckpointError
 from vssl_core.store.runs import atomic_folder, read_json, write_json
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights", "weights_sha"]
+__all__ = [
+    "has_checkpoint",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "load_weights",
+    "save_checkpoint",
+    "save_weights",
+    "weights_sha",
+]
 
 _KEEP = 2  # the newest, and the one before it should the newest turn out damaged
 
@@ -81,19 +89,26 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
+def has_checkpoint(folder: Path, run_id: str) -> bool:
+    """Return whether a run can go on from a checkpoint in its folder.
+
+    Raises:
+        CheckpointError: the newest one is of another run.
+    """
+    newest = latest_checkpoint(folder)
+    if newest is None:
+        return False
+    _read_state(newest, run_id)
+    return True
+
+
 def load_checkpoint(path: Path, task: nn.Module, optimizer: torch.optim.Optimizer, run_id: str) -> dict[str, Any]:
     """Bring task and optimiser to a checkpoint; returns the ``extra`` that was saved.
 
     Raises:
         CheckpointError: the checkpoint is damaged, or of another run.
     """
-    state = read_json(path / "state.json")
-    owner = state.get("run_id")
-    if owner != run_id:
-        raise CheckpointError(
-            f"checkpoint {path} is of run {owner!r}, this run is {run_id!r}: another task, option, budget or seed; "
-            f"give another folder, or delete {path.parent} to start this run there"
-        )
+    state = _read_state(path, run_id)
     try:
         task.load_state_dict(load_file(path / "model.safetensors"))
         optimizer.load_state_dict(_unflatten_optimizer(load_file(path / "optim.safetensors"), state["optim"]))
@@ -102,6 +117,17 @@ def load_checkpoint(path: Path, task: nn.Module, optimizer: torch.optim.Optimize
             f"checkpoint {path} cannot be loaded: {error}; delete that folder to go on from the one before it"
         ) from error
     return dict(state["extra"])
+
+
+def _read_state(path: Path, run_id: str) -> Mapping[str, Any]:
+    state = read_json(path / "state.json")
+    owner = state.get("run_id")
+    if owner != run_id:
+        raise CheckpointError(
+            f"checkpoint {path} is of run {owner!r}, this run is {run_id!r}: another task, option, budget or seed; "
+            f"give another folder, or delete {path.parent} to start this run there"
+        )
+    return state
 
 
 def weights_sha(module: nn.Module) -> str:

@@ -16,7 +16,7 @@ from vssl_core.config.compose import save_yaml, to_plain
 from vssl_core.config.schema import PretrainConfig
 from vssl_core.contracts import RunInfo
 from vssl_core.data.splits import fit_val
-from vssl_core.engine.checkpoint import save_weights
+from vssl_core.engine.checkpoint import has_checkpoint, save_weights
 from vssl_core.engine.encoders import encoder_description, export_encoder
 from vssl_core.engine.loop import Progress, TrainCost, TrainOptions, to_device, train
 from vssl_core.engine.measure import count_parameters, flops_per_clip
@@ -180,7 +180,8 @@ def run_pretrain(
 ) -> Run:
     """Pretrain, export the encoder and write the record; a run that is done already is returned as it is.
 
-    A new run takes one made-up batch through first, before anything is written, unless its caller has ``rehearsed`` it.
+    A run without a checkpoint takes one made-up batch through first, on the CPU and before anything is written, unless
+    its caller has ``rehearsed`` it.
 
     A run that was interrupted goes on from its newest checkpoint, to the same bits on one CPU. A failure leaves a
     record with its reason before it is raised. Torch's global generator is left as it was found.
@@ -197,8 +198,10 @@ def run_pretrain(
         return Run(folder.path, done)
 
     device = pick_device(config.device)
-    if not rehearsed and not folder.config.exists():
-        check_first_batch(config, registry)
+    # Before the configuration is written over: what lies there may be of another run.
+    begun = has_checkpoint(folder.checkpoints, planned.run_id)
+    if not rehearsed and not begun:
+        check_first_batch(config, registry, progress)
     folder.path.mkdir(parents=True, exist_ok=True)
     save_yaml(to_plain(replace(config, steps=planned.steps, epochs=0.0)), folder.config)
     record = _record(planned, suite, device, started=now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vssl_core.config.schema import PretrainConfig
+from vssl_core.engine.loop import Progress
 from vssl_core.errors import ConfigError, VsslError
 from vssl_core.plugins import Registry
 from vssl_core.testing.fakes import fake_batch
@@ -14,6 +15,8 @@ __all__ = ["check_first_batch", "rehearse"]
 # Long enough for what any published task asks of a video; of made-up videos only the frames asked for exist.
 _FRAMES = 20_000
 _VIDEOS, _CLASSES = 2, 2
+# What setup is told: a task that needs more videos than a set has, or more steps, is told so by the run itself.
+_SET, _STEPS = 1_000, 1_000
 
 
 def rehearse(config: PretrainConfig, registry: Registry) -> str | None:
@@ -31,7 +34,7 @@ def rehearse(config: PretrainConfig, registry: Registry) -> str | None:
         try:
             backbone = registry.build("backbones", config.backbone) if task.spec.uses_backbone else None
             built = registry.build("tasks", config.task, backbone, **extra)
-            built.setup(_VIDEOS, 1)
+            built.setup(_SET, config.steps or _STEPS)
             batch = fake_batch(built, _VIDEOS, frames=_FRAMES, n_classes=_CLASSES if extra else 0)
             built.evaluate(built.augment(batch))
         except VsslError as error:
@@ -42,12 +45,17 @@ def rehearse(config: PretrainConfig, registry: Registry) -> str | None:
     return None
 
 
-def check_first_batch(config: PretrainConfig, registry: Registry) -> None:
+def check_first_batch(config: PretrainConfig, registry: Registry, progress: Progress | None = None) -> None:
     """Refuse what its first batch, or its first evaluation, would end.
 
     Raises:
         ConfigError: with what ``rehearse`` says.
     """
+    # Half a minute for the largest published setting on one core: nobody should wonder what it waits for.
+    if progress is not None:
+        progress("rehearse", 0, 1, {})
     reason = rehearse(config, registry)
     if reason is not None:
-        raise ConfigError(reason)
+        raise ConfigError(f"{reason} (found in a made-up batch on the CPU, before anything was written)")
+    if progress is not None:
+        progress("rehearse", 1, 1, {})
