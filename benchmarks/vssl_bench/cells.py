@@ -33,8 +33,9 @@ class Cell:
             are missing: such a cell is ``incomplete``.
         failed: reasons of the runs and measurements that failed.
         pretext_accuracy: mean over seeds of the task's own accuracy on held-out videos.
-        at_chance: whether the pretext accuracy of these runs cannot be told from its chance on the held-out samples;
-            None where it has none.
+        runs_at_chance: how many of ``pretext_runs`` runs cannot be told from their chance, each by Wilson's interval of its own
+            accuracy on its own held-out samples; None where there is no such accuracy or no chance.
+        at_chance: whether none of them can; the spread over seeds does not enter, as each run is asked by itself.
         gain_over_placebo: difference of means to the placebo's row, which ``placebo`` names.
         p: Welch's two-sided p-value against the placebo; ``p_holm``: adjusted over the tasks of this column, None
             where either side is incomplete.
@@ -76,6 +77,8 @@ class Cell:
     pretext_high: float | None
     pretext_chance: float | None
     at_chance: bool | None
+    runs_at_chance: int | None
+    pretext_runs: int
     placebo: str | None = None
     gain_over_placebo: float | None = None
     gain_over_placebo_low: float | None = None
@@ -161,6 +164,8 @@ def make_cell(row: Row, column: Column, name: str, planned: Sequence[int] | None
         pretext_high=own.estimate.high if own else None,
         pretext_chance=own.chance if own else None,
         at_chance=own.at_chance if own else None,
+        runs_at_chance=own.runs_at_chance if own else None,
+        pretext_runs=own.runs if own else 0,
         steps=int(row.identity.get("steps", 0)),
         clips=_mean_cost(runs, "clips"),
         frames_decoded=_mean_cost(runs, "frames_decoded"),
@@ -180,18 +185,13 @@ class Pretext:
 
     estimate: Estimate
     chance: float | None
-    n: int
+    runs: int
+    runs_at_chance: int | None
 
     @property
     def at_chance(self) -> bool | None:
-        """Whether the mean cannot be told from chance on ``n`` held-out samples (Wilson).
-
-        The spread over seeds is left out: the question is whether these runs have learnt their task, not whether
-        another seed would, and runs that learnt it well to very different degrees have learnt it.
-        """
-        if self.chance is None:
-            return None
-        return wilson(min(1.0, max(0.0, self.estimate.mean)), self.n)[0] <= self.chance
+        """Whether no run is better than guessing."""
+        return None if self.runs_at_chance is None else self.runs_at_chance == self.runs
 
 
 def pretext(row: Row) -> Pretext | None:
@@ -209,11 +209,18 @@ def pretext(row: Row) -> Pretext | None:
         accuracy, chance_name = names
         records = [other for other in row.done if accuracy in other["heldout"]]
         values = [float(other["heldout"][accuracy]["value"]) for other in records]
-        n = min(int(other["heldout"][accuracy]["n"]) for other in records)
+        counts = [int(other["heldout"][accuracy]["n"]) for other in records]
         chances = [other["heldout"][chance_name]["value"] if chance_name else other["chance"] for other in records]
-        # Where chance differs between seeds, the highest is what has to be beaten.
-        chance = max((value for value in chances if value is not None), default=None)
-        return Pretext(accuracy_interval(values, n), chance, n)
+        known = [value for value in chances if value is not None]
+        stuck = [
+            wilson(min(1.0, max(0.0, value)), n)[0] <= guessed
+            for value, n, guessed in zip(values, counts, chances, strict=True)
+            if guessed is not None
+        ]
+        # Where chance differs between seeds, the highest is what is shown.
+        chance = max(known, default=None)
+        estimate = accuracy_interval(values, min(counts))
+        return Pretext(estimate, chance, len(stuck), sum(stuck) if stuck else None)
     return None
 
 

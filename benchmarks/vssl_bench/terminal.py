@@ -14,8 +14,8 @@ from vssl_bench.cells import Cell
 from vssl_bench.render import WIN_HEADS, first, heading, win_texts
 from vssl_bench.wins import count_wins
 from vssl_bench.words import (
-    AT_CHANCE,
     HOW_TO_READ,
+    chance_mark,
     cost,
     gain,
     interval,
@@ -114,10 +114,10 @@ def _name(cell: Cell, table: BoardTable) -> Text:
 
 
 def _pretext(cell: Cell) -> Text:
-    words = pretext_words(cell)
-    if not words.endswith(AT_CHANCE):
+    words, mark = pretext_words(cell), chance_mark(cell)
+    if not mark:
         return Text(words)
-    return Text(words.removesuffix(AT_CHANCE).rstrip()).append(f"\n{AT_CHANCE}", style="yellow")
+    return Text(words.removesuffix(mark).rstrip(", ")).append(f"\n{mark}", style="yellow")
 
 
 def _measured(cell: Cell) -> Text:

@@ -122,7 +122,7 @@ def judge_wins(planned: Sequence[PlannedWin], cells: Mapping[tuple[str, str], Ce
 def count_wins(wins: Sequence[Win]) -> str:
     """Return in words how many tasks won their cells, and what is open."""
     won = sum(bool(win.won) for win in wins)
-    words = f"{won} of {len(wins)} tasks win the cell that was named for them beforehand"
+    words = f"{won} of {len(wins)} tasks win the cell that was named for them"
     open_wins = [win for win in wins if win.won is None]
     if open_wins:
         ahead = sum((win.cell.gain_over_placebo or 0.0) > 0 for win in open_wins if win.cell is not None)

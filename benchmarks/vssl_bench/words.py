@@ -10,6 +10,7 @@ __all__ = [
     "AT_CHANCE",
     "HOW_TO_READ",
     "amount",
+    "chance_mark",
     "cost",
     "gain",
     "interval",
@@ -31,7 +32,8 @@ HOW_TO_READ = (
     "vs placebo: gain over the same network, data and steps with permuted targets; * Holm-adjusted p below 0.05.",
     "Gains, stars and ties count the spread over seeds and the error of both test samples, as if these were two: the "
     "same videos are in both, so they err to the safe side. A row that lacks seeds is never best and gets no star.",
-    "at chance: the pretext task was not learnt, so whatever the row gains does not come from it.",
+    "at chance: the pretext task was not learnt (its accuracy on held-out samples, run by run, cannot be told from "
+    "guessing), so whatever the row gains does not come from it.",
 )
 
 
@@ -100,16 +102,25 @@ def win_verdict(win: Win) -> str:
     word = {True: "wins", False: "does not win", None: "open"}[win.won]
     verdict = f"{word}, p {win.p_holm:.3g}" if win.p_holm is not None else word
     # A task that has not learnt what it asks cannot have won by that.
-    return f"{verdict}; pretext {AT_CHANCE}" if win.cell is not None and win.cell.at_chance else verdict
+    mark = chance_mark(win.cell) if win.cell is not None else ""
+    return f"{verdict}; pretext {mark}" if mark else verdict
+
+
+def chance_mark(cell: Cell) -> str:
+    """Return ``at chance`` where no run has learnt its task, ``1 of 3 at chance`` where not all have, or nothing."""
+    if not cell.runs_at_chance or cell.role not in ("task", "supervised"):
+        return ""
+    return AT_CHANCE if cell.at_chance else f"{cell.runs_at_chance} of {cell.pretext_runs} {AT_CHANCE}"
 
 
 def pretext_words(cell: Cell) -> str:
-    """Return the task's own accuracy against its chance."""
+    """Return the task's own accuracy against its chance, and ``chance_mark``."""
     if cell.pretext_accuracy is None:
         return ""
     chance = f" / {percent(cell.pretext_chance)}" if cell.pretext_chance is not None else ""
-    flag = f" {AT_CHANCE}" if cell.at_chance and cell.role in ("task", "supervised") else ""
-    return f"{percent(cell.pretext_accuracy)}{chance}{flag}"
+    mark = chance_mark(cell)
+    comma = "," if mark and not cell.at_chance else ""
+    return f"{percent(cell.pretext_accuracy)}{chance}{comma} {mark}".rstrip()
 
 
 def amount(value: float | None) -> str:

@@ -13,6 +13,7 @@ from vssl_bench.board import Board, make_board
 from vssl_bench.cells import Cell
 from vssl_bench.render import heading
 from vssl_bench.why import explain
+from vssl_bench.words import chance_mark, pretext_words
 from vssl_core.errors import RecordError
 
 
@@ -147,15 +148,22 @@ def test_a_pretext_task_that_stayed_at_chance_is_marked() -> None:
     assert _cell(board, "videomae@tiny").pretext_accuracy is None
 
 
-@pytest.mark.parametrize(("accuracies", "stuck"), [((0.345, 0.37, 0.535), False), ((0.2, 0.23, 0.25), True)])
-def test_runs_that_learnt_to_different_degrees_have_learnt(accuracies: tuple[float, ...], stuck: bool) -> None:
-    """Each of the first three is far above a fifth on its 384 samples; Student's interval over seeds reaches it."""
+@pytest.mark.parametrize(
+    ("accuracies", "stuck", "mark"),
+    [
+        ((0.345, 0.37, 0.535), 0, ""),  # each far above, and Student's interval over seeds reaches chance
+        ((0.22, 0.9, 0.21), 2, "2 of 3 at chance"),  # the mean is far above, two runs are not
+        ((0.2, 0.23, 0.22), 3, "at chance"),
+    ],
+)
+def test_each_run_is_asked_by_itself_whether_it_learnt(accuracies: tuple[float, ...], stuck: int, mark: str) -> None:
     records = []
     for seed, accuracy in enumerate(accuracies):
         run = pretrain("cloze@tiny", seed, accuracy=accuracy, chance=0.2)
         records += [run, transfer(run, 0.5)]
     (cell,) = make_board(records).cells
-    assert cell.at_chance is stuck
+    assert (cell.runs_at_chance, cell.at_chance, chance_mark(cell)) == (stuck, stuck == 3, mark)
+    assert pretext_words(cell).endswith(mark or "/ 20.0")
 
 
 def test_a_task_may_measure_what_guessing_gives() -> None:

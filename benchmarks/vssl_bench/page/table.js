@@ -83,8 +83,9 @@ function tableRow(row, protocols, count, state) {
 function pretextCell(cell) {
   if (cell.pretext_accuracy === null) return make("td", {});
   const chance = cell.pretext_chance === null ? "" : ` / ${percent(cell.pretext_chance)}`;
-  const stuck = cell.at_chance && (cell.role === "task" || cell.role === "supervised");
-  return make("td", {}, percent(cell.pretext_accuracy), make("span", { class: "ends" }, chance), stuck ? make("div", {}, badge("warn", "at chance", "the pretext task was not learnt")) : null);
+  const stuck = cell.role === "task" || cell.role === "supervised" ? cell.runs_at_chance : 0;
+  const mark = cell.at_chance ? "at chance" : `${stuck} of ${cell.pretext_runs} at chance`;
+  return make("td", {}, percent(cell.pretext_accuracy), make("span", { class: "ends" }, chance), stuck ? make("div", {}, badge("warn", mark, "the pretext task was not learnt there")) : null);
 }
 
 function measuredCell(cell) {
