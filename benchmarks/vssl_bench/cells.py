@@ -33,8 +33,8 @@ class Cell:
             are missing: such a cell is ``incomplete``.
         failed: reasons of the runs and measurements that failed.
         pretext_accuracy: mean over seeds of the task's own accuracy on held-out videos.
-        runs_at_chance: how many of ``pretext_runs`` runs cannot be told from their chance, each by Wilson's interval of its own
-            accuracy on its own held-out samples; None where there is no such accuracy or no chance.
+        runs_at_chance: how many of ``pretext_runs`` runs cannot be told from their chance, each by Wilson's interval of
+            its own accuracy on its own held-out samples; None where there is no such accuracy or no chance.
         at_chance: whether none of them can; the spread over seeds does not enter, as each run is asked by itself.
         gain_over_placebo: difference of means to the placebo's row, which ``placebo`` names.
         p: Welch's two-sided p-value against the placebo; ``p_holm``: adjusted over the tasks of this column, None

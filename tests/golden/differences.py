@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 _HERE = Path(__file__).parent
 
@@ -41,10 +43,12 @@ class Differences:
     def note(self, actual: Any, expected: Any) -> None:
         """Note how far apart two arrays of numbers are; what is no number, or of another shape, is left to the test."""
         try:
-            a, b = (np.asarray(torch.as_tensor(value).detach().cpu(), dtype=np.float64) for value in (actual, expected))
-            gap = np.abs(a - b)
+            a, b = (_numbers(value) for value in (actual, expected))
         except (TypeError, ValueError, RuntimeError):
             return
+        if a.shape != b.shape:
+            return
+        gap = np.abs(a - b)
         # Equal infinities, masks of losses, are no difference.
         largest = float(np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, gap).max(initial=0.0))
         scale = float(np.abs(b[np.isfinite(b)]).max(initial=0.0))
@@ -70,6 +74,13 @@ class Differences:
             return bool(compare(approx, actual))
 
         scalar.__eq__ = noted
+
+
+def _numbers(value: Any) -> NDArray[np.float64]:
+    """In double precision, and a Python float as it is: as a tensor it would be rounded to single."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+    return np.asarray(value, dtype=np.float64)
 
 
 def main() -> int:

@@ -68,7 +68,7 @@ def test_head_is_linear_in_the_frames_as_shown() -> None:
     task.head.register_forward_hook(lambda module, arguments, output: given.append(output))
     task(two_tuples())
     expected = torch.tensor([[0.5, 65432.1 + 0.25], [0.5, 21436.5 + 0.25]])
-    torch.testing.assert_close(given[0], expected, rtol=1e-6, atol=1e-3)
+    torch.testing.assert_close(given[0], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_network() -> None:
