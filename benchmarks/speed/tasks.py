@@ -21,6 +21,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ from vssl_core.testing.fakes import FakeDataset
 _FAKE = "fake"
 _SLOW = 2.0
 _MANY = 1_000_000  # steps: more than anybody waits for
+_LOOK, _LOOK_LONGER = 4, 40  # batches whose clips are counted; longer where a task draws their size anew for each
 #: how a task may call its backbone; each takes a clip ``[B, 3, T, H, W]`` first
 _ENTRANCES = ("forward", "frame_features", "preprocess")
 
@@ -109,12 +111,26 @@ def trained_networks(task: nn.Module, backbone: nn.Module) -> list[nn.Module]:
     return [backbone, *(module for module in alike if any(p.requires_grad for p in module.parameters()))]
 
 
+@contextmanager
+def watched(networks: Sequence[Any], around: Callable[[int, Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """Put ``around(place, entrance)`` in front of every entrance of networks, as long as the context lasts."""
+    entrances = [(at, network, name) for at, network in enumerate(networks) for name in _ENTRANCES]
+    entrances = [(at, network, name) for at, network, name in entrances if hasattr(network, name)]
+    for at, network, name in entrances:
+        setattr(network, name, around(at, getattr(network, name)))
+    try:
+        yield
+    finally:
+        for _, network, name in entrances:
+            delattr(network, name)
+
+
 def count_frames(networks: Sequence[Any], run: Callable[[], object]) -> Counter[tuple[int, int]]:
     """Return how many frames enter networks while ``run`` runs, by (frames of a clip, height)."""
     seen: Counter[tuple[int, int]] = Counter()
     inside = False
 
-    def counted(entrance: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(_: int, entrance: Callable[..., Any]) -> Callable[..., Any]:
         def call(video: Tensor, *arguments: Any) -> Any:
             nonlocal inside
             if inside:  # one entrance may lead through another
@@ -128,14 +144,8 @@ def count_frames(networks: Sequence[Any], run: Callable[[], object]) -> Counter[
 
         return call
 
-    entrances = [(network, name) for network in networks for name in _ENTRANCES if hasattr(network, name)]
-    for network, name in entrances:
-        setattr(network, name, counted(getattr(network, name)))
-    try:
+    with watched(networks, counted):
         run()
-    finally:
-        for network, name in entrances:
-            delattr(network, name)
     return seen
 
 
@@ -200,12 +210,9 @@ class _Bench:
 def measure(name: str, bench: _Bench) -> tuple[Row, _Trainer]:
     """Time one task against supervised training on as many frames, and return the row and the task's trainer."""
     trainer, config, backbone = bench.task(name)
-    seen = count_frames(trained_networks(trainer.task, backbone), trainer)
-    if not seen:
+    length, size, total = clips_seen(trainer, trained_networks(trainer.task, backbone))
+    if not total:
         raise click.ClickException(f"{name} does not call its backbone in a way that this script knows")
-    (length, size), _ = seen.most_common(1)[0]
-    pixels = sum(count * height**2 for (_, height), count in seen.items())
-    total = round(pixels / size**2)  # frames of another size count by their pixels
     plain = bench.supervised(config, length, size, max(1, round(total / length)))
     setup = bench.setup
     times = take_turns({"task": trainer, "plain": plain}, items=setup.batches, rounds=setup.rounds, seed=setup.seed)
@@ -226,6 +233,22 @@ def measure(name: str, bench: _Bench) -> tuple[Row, _Trainer]:
     return row, trainer
 
 
+def clips_seen(trainer: _Trainer, networks: Sequence[Any]) -> tuple[int, int, int]:
+    """Return the frames and the height of the commonest clip, and how many such frames a batch has on average.
+
+    Frames of another height count by their pixels. Where the first batches differ, more are looked at.
+    """
+    each = [count_frames(networks, trainer) for _ in range(_LOOK)]
+    if any(seen != each[0] for seen in each):
+        each += [count_frames(networks, trainer) for _ in range(_LOOK_LONGER - _LOOK)]
+    seen = sum(each, Counter())
+    if not seen:
+        return 0, 0, 0
+    (length, size), _ = seen.most_common(1)[0]
+    pixels = sum(count * height**2 for (_, height), count in seen.items())
+    return length, size, round(pixels / size**2 / len(each))
+
+
 def profile(trainer: _Trainer, steps: int = 3) -> str:
     """Return a table of what a task spends its CPU time on, by operator."""
     from torch.profiler import ProfilerActivity
@@ -242,14 +265,46 @@ def profile(trainer: _Trainer, steps: int = 3) -> str:
 def arithmetic(trainer: _Trainer) -> dict[str, float]:
     """Return the share of each part of a task in the operations of one forward pass, largest first.
 
-    The backward pass is left out: the counter puts some of it under two parts.
+    Parts are the modules that the task holds; what one calls of another counts as its own, and what belongs to none
+    is called ``elsewhere``. The backward pass is left out: of teachers there is none.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    parts = task_parts(trainer.task)
+    names = list(parts)
+    spent: Counter[str] = Counter()
+    inside = False
+
+    def weighed(at: int, entrance: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal inside
+            if inside:
+                return entrance(*arguments, **options)
+            before, inside = counter.get_total_flops(), True
+            try:
+                return entrance(*arguments, **options)
+            finally:
+                spent[names[at]] += counter.get_total_flops() - before
+                inside = False
+
+        return call
+
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter, watched(list(parts.values()), weighed):
         trainer.forward()
-    counts = {name: sum(by_operator.values()) for name, by_operator in counter.get_flop_counts().items()}
-    whole = counts.pop("Global")
-    parts = {name.partition(".")[2]: count / whole for name, count in counts.items() if name.count(".") == 1}
-    return dict(sorted(parts.items(), key=lambda part: -part[1]))
+    whole = counter.get_total_flops()
+    shares = {name: operations / whole for name, operations in spent.most_common()}
+    shares["elsewhere"] = 1 - sum(shares.values())
+    return dict(sorted(shares.items(), key=lambda part: -part[1]))
+
+
+def task_parts(task: nn.Module) -> dict[str, nn.Module]:
+    """Return a task's modules by name; of those that only hold others, what they hold."""
+    parts: dict[str, nn.Module] = {}
+    for name, child in task.named_children():
+        if isinstance(child, (nn.ModuleDict, nn.ModuleList)):
+            parts |= {f"{name}.{inner}": module for inner, module in child.named_children()}
+        else:
+            parts[name] = child
+    return parts
 
 
 def show(rows: Sequence[Row], setup: Setup) -> None:

@@ -50,7 +50,7 @@ def vssl_suites() -> Iterator[Spec]:
     yield Spec(
         name="catalogue-few-labels",
         target="vssl_bench:suites/catalogue-few-labels.yaml",
-        summary="encoders of catalogue-toy whose cell was near its ceiling, measured with a tenth of the labels",
+        summary="encoders of catalogue-toy on toy-physics, measured with a tenth of the labels",
     )
     yield Spec(
         name="catalogue-fresh-seeds",

@@ -128,12 +128,16 @@ def test_the_audit_trains_seven_tasks_with_and_without_their_protections() -> No
 
 
 def test_ablations_of_the_catalogue_change_one_thing() -> None:
-    """Few labels measure its very trainings; fresh seeds train them with nothing else changed."""
+    """Few labels measure its very trainings; fresh seeds train and measure with nothing else changed."""
     everything = first_party_registry()
-    whole = {job.run_id for job in _plan(everything, "catalogue-toy").jobs if job.kind == "pretrain"}
-    for name, overrides in (("catalogue-few-labels", ()), ("catalogue-fresh-seeds", ("seeds=[1,2,3]",))):
-        trained = {job.run_id for job in _plan(everything, name, *overrides).jobs if job.kind == "pretrain"}
-        assert len(trained) > 30 and trained <= whole, name
+    whole = {job.run_id for job in _plan(everything, "catalogue-toy").jobs}
+    few = {job.run_id for job in _plan(everything, "catalogue-few-labels").jobs if job.kind == "pretrain"}
+    again = {job.run_id for job in _plan(everything, "catalogue-fresh-seeds", "seeds=[1,2,3]").jobs}
+    assert len(few) == 51 and few <= whole
+    assert len(again) == 75 and again <= whole
+    named = {(win.task, win.label, win.protocol) for win in load_suite("catalogue-toy", (), everything).wins}
+    for name in ("catalogue-few-labels", "catalogue-fresh-seeds"):
+        assert {(win.task, win.label, win.protocol) for win in load_suite(name, (), everything).wins} <= named
     fresh = {job.seed for job in _plan(everything, "catalogue-fresh-seeds").jobs if job.kind == "pretrain"}
     assert fresh == {4, 5, 6, 7, 8}
 

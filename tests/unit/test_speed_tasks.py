@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -48,6 +49,47 @@ def test_copies_that_are_trained_count_and_teachers_do_not(tasks: ModuleType) ->
     task = torch.nn.ModuleDict({"net": net, "second": torch.nn.Linear(2, 2), "head": torch.nn.Flatten()})
     task["teacher"] = torch.nn.Linear(2, 2).requires_grad_(False)
     assert tasks.trained_networks(task, net) == [net, task["second"]]
+
+
+class Parts(torch.nn.Module):
+    """Calls its backbone by another name, and one of two heads; a product of its own besides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = Frames()
+        self.heads = torch.nn.ModuleDict({"a": torch.nn.Linear(4, 2, bias=False), "b": torch.nn.Linear(4, 9)})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.backbone.frame_features(x)
+        return self.heads["a"](found) @ torch.ones(2, 1)
+
+
+class Frames(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = torch.nn.Linear(8, 4, bias=False)
+
+    def frame_features(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.map(x)
+        return found
+
+
+def test_shares_of_arithmetic_are_told_by_part(tasks: ModuleType) -> None:
+    """Of one row 2 x 8 x 4 operations are the backbone's, 2 x 4 x 2 the head's and 2 x 2 nobody's: 64, 16, 4."""
+    task = Parts()
+    trainer = SimpleNamespace(task=task, forward=lambda: task(torch.ones(3, 8)))
+    assert tasks.arithmetic(trainer) == pytest.approx({"backbone": 64 / 84, "heads.a": 16 / 84, "elsewhere": 4 / 84})
+    assert "forward" not in vars(task.heads["a"]) and "frame_features" not in vars(task.backbone)
+
+
+def test_clips_of_changing_size_are_averaged(tasks: ModuleType) -> None:
+    """Of three clips two have 8 pixels and one has 16, four times as many: on average twice the frames of 8."""
+    net, sizes = TinyNet(), itertools.cycle((8, 16, 8))
+    length, size, total = tasks.clips_seen(lambda: net(torch.zeros(3, 3, 4, *[next(sizes)] * 2)), [net])
+    drawn = [size for _, size in zip(range(40), itertools.cycle((8, 16, 8)), strict=False)]
+    assert (length, size) == (4, 8)
+    assert total == round(12 * sum(size**2 for size in drawn) / 64 / 40)
+    assert tasks.clips_seen(lambda: net(torch.zeros(3, 3, 4, 8, 8)), [net]) == (4, 8, 12)
 
 
 def test_a_task_is_measured_against_as_many_frames(tasks: ModuleType) -> None:
