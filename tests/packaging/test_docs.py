@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.catalogue_page import guess_table, named_cells, pretext_table
 from support.outside import ROOT
 
 from vssl_bench.plan import make_plan
@@ -82,3 +83,16 @@ def test_the_readme_plugin_is_the_example() -> None:
         # Signatures are annotated in the example; the lines that do something are the same.
         if line.strip() and not line.strip().startswith(("def ", "self._augmentation", "@dataclass")):
             assert " ".join(line.split()) in body, line
+
+
+def test_the_catalogue_page_shows_its_records() -> None:
+    """Every table of it is what the committed records give; a task that does not win has a reason with records."""
+    text = (ROOT / "docs/catalogue.md").read_text(encoding="utf-8")
+    for suite in ("catalogue-toy", "catalogue-few-labels", "catalogue-fresh-seeds"):
+        assert named_cells(suite) in text, suite
+    assert pretext_table() in text
+    assert guess_table("catalogue-toy") in text
+    losers = re.findall(r"^\| ([a-z-]+) \|.*does not win", named_cells("catalogue-toy"), re.MULTILINE)
+    assert len(losers) == 13
+    reasons = text.partition("## Why the others do not win")[2].partition("\n## ")[0]
+    assert [task for task in losers if f"`{task}`" not in reasons] == []

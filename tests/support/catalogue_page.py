@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from support.outside import ROOT
@@ -12,7 +13,6 @@ from vssl_bench.words import percent
 #: where each task with right and wrong answers is shown to learn what it asks
 LEARNT = {
     "shuffle-learn": "catalogue-toy",
-    "opn": "catalogue-longer",
     "odd-one-out": "catalogue-toy",
     "clip-order": "catalogue-toy",
     "arrow-of-time": "catalogue-toy",
@@ -24,11 +24,16 @@ LEARNT = {
     "rtt": "catalogue-toy",
     "transrank": "catalogue-toy",
     "vthcl": "catalogue-toy",
-    "jigsaw": "catalogue-longer",
-    "cubic-puzzle": "catalogue-longer",
     "rotation": "catalogue-toy",
     "cloze": "catalogue-toy",
     "colorization": "catalogue-toy",
+}
+#: tasks without classes: what they measure, what answering without looking gives, and whether less is better
+GUESSED = {
+    "inpainting": ("error", "blind", True),
+    "future-frames": ("error", "still", True),
+    "motion-stats": ("motion", "motion_blind", True),
+    "catch-the-patch": ("iou", "iou_still", False),
 }
 _HEADS = ("task", "set", "steps", "seeds", "right", "chance", "bar", "records")
 
@@ -53,6 +58,23 @@ def pretext_table() -> str:
         numbers = (cell.pretext_accuracy, cell.pretext_chance, bar)
         texts = [f"`{task}`", cell.pretrain_data, str(cell.steps), str(cell.seeds), *map(percent, numbers)]
         lines.append("| " + " | ".join([*texts, f"[{suite}](../benchmarks/results/{suite})"]) + " |")
+    return "\n".join(lines)
+
+
+def guess_table(*suites: str) -> str:
+    """Return what tasks without classes come to on held-out videos, means over seeds, against answering blindly."""
+    lines = ["| task | steps | measure | found | without looking | better | records |", "|" + "---|" * 7]
+    for task, (measure, guess, less) in GUESSED.items():
+        for suite in suites:
+            runs = [json.loads(path.read_text()) for path in sorted(_records(suite).glob(f"pretrain-{task}-*.json"))]
+            if not runs:
+                continue
+            means = [sum(run["heldout"][name]["value"] for run in runs) / len(runs) for name in (measure, guess)]
+            found, blind = means
+            better = "yes" if (found < blind) is less else "no"
+            cells = (f"`{task}`", runs[0]["cost"]["steps"], f"{measure}, {'less' if less else 'more'} is better",
+                     f"{found:.3f}", f"{blind:.3f}", better, f"[{suite}](../benchmarks/results/{suite})")  # fmt: skip
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
