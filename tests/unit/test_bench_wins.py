@@ -245,4 +245,6 @@ def test_every_placebo_of_the_catalogue_can_be_built(name: str) -> None:
         spec = registry.resolve("tasks", task).spec
         if spec.trains and not spec.needs_labels:
             of = task if entry.placebo == "own" else entry.placebo
-            registry.build("tasks", {"name": "random-labels", "of": of}, registry.build("backbones", backbone))
+            network = registry.build("backbones", backbone)
+            placebo = registry.build("tasks", {"name": "random-labels", "of": of}, network)
+            assert network in list(placebo.modules()), "it trains the task's own network"

@@ -70,6 +70,7 @@ def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
 def test_spawned_workers() -> None:
     there = _loader(workers=1, start_method="spawn")
     _equal(_loader().batches(0, 3), there.batches(0, 3))
+    assert there.frames_decoded == 3 * 4 * 5
     there.close()
 
 
