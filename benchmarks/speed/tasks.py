@@ -7,9 +7,9 @@
 Each task is taken with its recipe ``tiny`` (``vssl recipe``): its backbone, its batch. What it is held against is
 ``supervised`` on the same backbone, in clips of the length and size that the task's network sees most, and in batches
 of as many frames as the task puts through it (copies that it makes on the device are counted, and networks like it that
-are trained beside it; teachers are not). Both
-read from the same videos, by the same loader in the same process, through the decoded cache or the files. The two take
-turns on every batch, in an order drawn anew, so that whatever else the machine does falls on both.
+are trained beside it; teachers are not). Both read from the same videos, by the same loader in one process, through
+the decoded cache or the files. The two take turns on every batch, in an order drawn anew, so that whatever else the
+machine does falls on both.
 
 A ratio of 1 says that a task costs what its frames cost; above 2 something else costs more than they do, and
 ``--profile`` says what: by operator, and which part of the task has which share of the arithmetic.
@@ -291,7 +291,7 @@ def arithmetic(trainer: _Trainer) -> dict[str, float]:
     with torch.no_grad(), counter, watched(list(parts.values()), weighed):
         trainer.forward()
     whole = counter.get_total_flops()
-    shares = {name: operations / whole for name, operations in spent.most_common()}
+    shares = {name: operations / whole for name, operations in spent.items()}
     shares["elsewhere"] = 1 - sum(shares.values())
     return dict(sorted(shares.items(), key=lambda part: -part[1]))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
 from support.outside import ROOT
 from vssl_bench.api import load_board
+from vssl_bench.board import Board
 from vssl_bench.render import to_markdown
 from vssl_bench.words import percent
 
@@ -40,7 +42,7 @@ _HEADS = ("task", "set", "steps", "seeds", "right", "chance", "bar", "records")
 
 def named_cells(suite: str) -> str:
     """Return the table of named cells of a suite's records, without their reasons; its count stands above it."""
-    text = to_markdown(load_board([_records(suite)]))
+    text = to_markdown(_board(suite))
     section = text.partition("## Named cells\n\n")[2].partition("\n- ")[0].strip()
     lines = [line.rsplit(" | ", 1)[0] + " |" if line.startswith("|") else line for line in section.splitlines()]
     return "\n".join(lines)
@@ -49,7 +51,7 @@ def named_cells(suite: str) -> str:
 def pretext_table() -> str:
     """Return how often each task is right on held-out videos, against chance and a fifth of the way from it to 1."""
     lines = ["| " + " | ".join(_HEADS) + " |", "|" + "---|" * len(_HEADS)]
-    boards = {suite: load_board([_records(suite)]) for suite in dict.fromkeys(LEARNT.values())}
+    boards = {suite: _board(suite) for suite in dict.fromkeys(LEARNT.values())}
     for task, suite in LEARNT.items():
         cell = next(cell for cell in boards[suite].cells if cell.row == f"{task}@tiny")
         assert cell.pretext_accuracy is not None and cell.pretext_chance is not None
@@ -76,6 +78,12 @@ def guess_table(*suites: str) -> str:
                      f"{found:.3f}", f"{blind:.3f}", better, f"[{suite}](../benchmarks/results/{suite})")  # fmt: skip
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+@functools.cache
+def _board(suite: str) -> Board:
+    """A thousand records take seconds to read."""
+    return load_board([_records(suite)])
 
 
 def _records(suite: str) -> Path:

@@ -47,7 +47,7 @@ def command(arguments: tuple[str, ...], plan_only: bool, as_json: bool, no_rehea
     planned = plan_pretrain(config, registry)
     plan = _plan(planned)
     if plan_only:
-        if plan["status"] in ("new", "failed") and not no_rehearsal:
+        if plan["status"] not in ("done", "begun") and not no_rehearsal:
             from vssl_core.engine.rehearsal import check_first_batch
 
             check_first_batch(config, registry)

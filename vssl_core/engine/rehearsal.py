@@ -40,7 +40,7 @@ def rehearse(config: PretrainConfig, registry: Registry) -> str | None:
         except VsslError as error:
             return str(error)
         except Exception as error:
-            # Whatever it is, a run would meet it too.
+            # Whatever it is, a run on the CPU would meet it too.
             return f"a first batch ends in {type(error).__name__}: {error}"
     return None
 
@@ -51,11 +51,11 @@ def check_first_batch(config: PretrainConfig, registry: Registry, progress: Prog
     Raises:
         ConfigError: with what ``rehearse`` says.
     """
-    # Half a minute for the largest published setting on one core: nobody should wonder what it waits for.
+    # Up to a minute for the largest published setting on a busy core: nobody should wonder what it waits for.
     if progress is not None:
         progress("rehearse", 0, 1, {})
     reason = rehearse(config, registry)
     if reason is not None:
-        raise ConfigError(f"{reason} (found in a made-up batch on the CPU, before anything was written)")
+        raise ConfigError(f"{reason} (found in a made-up batch on the CPU)")
     if progress is not None:
         progress("rehearse", 1, 1, {})
