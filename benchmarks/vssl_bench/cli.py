@@ -37,13 +37,18 @@ def _suite_options(command: Any) -> Any:
         type=click.Path(path_type=Path, file_okay=False),
         help="Folder of kept records: what is done there is not repeated; run adds its own.",
     )(command)
+    command = click.option(
+        "--rehearsal/--no-rehearsal",
+        default=True,
+        help="Try each task on its backbone with a made-up batch on the CPU, and refuse what cannot work [yes].",
+    )(command)
     return click.option(
         "--only", multiple=True, metavar="KEY=VALUE", help="Only these jobs: task=rtt,pace or label=motion."
     )(command)
 
 
 def _planned(
-    suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[str, ...]
+    suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[str, ...], rehearsal: bool
 ) -> tuple[Plan, Suite, Registry]:
     from vssl_bench.jobs import parse_filters
     from vssl_bench.plan import make_plan
@@ -52,7 +57,8 @@ def _planned(
 
     registry = current_registry()
     loaded = load_suite(suite, overrides, registry)
-    return make_plan(loaded, registry, out or Path("runs") / loaded.name, parse_filters(only)), loaded, registry
+    out = out or Path("runs") / loaded.name
+    return make_plan(loaded, registry, out, parse_filters(only), rehearsal=rehearsal), loaded, registry
 
 
 @bench.command()
@@ -64,6 +70,7 @@ def plan(
     out: Path | None,
     only: tuple[str, ...],
     records: Path | None,
+    rehearsal: bool,
     as_json: bool,
 ) -> None:
     """Show what a suite would run, what of it is done, and what is refused and why."""
@@ -73,7 +80,7 @@ def plan(
     from vssl_bench.show import make_console, print_plan
     from vssl_bench.states import job_states
 
-    made, _, registry = _planned(suite, overrides, out, only)
+    made, _, registry = _planned(suite, overrides, out, only, rehearsal)
     if as_json:
         click.echo(json.dumps(made.plain(), indent=1))
         return
@@ -93,6 +100,7 @@ def run(
     out: Path | None,
     only: tuple[str, ...],
     records: Path | None,
+    rehearsal: bool,
     workers: int,
     launcher: str,
 ) -> None:
@@ -106,7 +114,7 @@ def run(
     from vssl_bench.states import job_states
 
     console = make_console()
-    made, loaded, registry = _planned(suite, overrides, out, only)
+    made, loaded, registry = _planned(suite, overrides, out, only, rehearsal)
     context = click.get_current_context()
     with exclusive(made.out):
         options = {"workers": workers} if workers else {}
@@ -142,7 +150,12 @@ def run(
 @bench.command()
 @_suite_options
 def status(
-    suite: str, overrides: tuple[str, ...], out: Path | None, only: tuple[str, ...], records: Path | None
+    suite: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    only: tuple[str, ...],
+    records: Path | None,
+    rehearsal: bool,
 ) -> None:
     """Show how far a suite is, whether or not it is running."""
     import filelock
@@ -154,7 +167,7 @@ def status(
     from vssl_core.store.records import read_record
 
     console = make_console()
-    made, _, registry = _planned(suite, overrides, out, only)
+    made, _, registry = _planned(suite, overrides, out, only, rehearsal)
     estimator = Estimator()
     estimator.learn_from(made.out, made.jobs)
     states = job_states(made, records)

@@ -26,7 +26,14 @@ from vssl_core.store.identity import run_id, transfer_identity
 __all__ = ["make_plan"]
 
 
-def make_plan(suite: Suite, registry: Registry, out: Path, only: Mapping[str, tuple[str, ...]] | None = None) -> Plan:
+def make_plan(
+    suite: Suite,
+    registry: Registry,
+    out: Path,
+    only: Mapping[str, tuple[str, ...]] | None = None,
+    *,
+    rehearsal: bool = True,
+) -> Plan:
     """Plan a suite.
 
     Seeds are the outermost loop and every run's transfers stand right behind it, so that a board with one seed is there
@@ -38,11 +45,13 @@ def make_plan(suite: Suite, registry: Registry, out: Path, only: Mapping[str, tu
         registry: the components.
         out: folder of the runs.
         only: filters, as ``parse_filters`` returns them; the pretraining that a chosen transfer needs stays in.
+        rehearsal: try each task on its backbone with a made-up batch, on the CPU, and refuse what cannot work; without
+            it, only what the specifications of the two say is known.
 
     Raises:
         ConfigError: an option is wrong, or the suite names data that does not exist.
     """
-    planner = _Planner(suite, _Remembering(registry), out)
+    planner = _Planner(suite, _Remembering(registry), out, rehearsal)
     planner.run()
     jobs = tuple(planner.jobs.values())
     rows = planned_rows(jobs, planner.placebos())
@@ -99,6 +108,7 @@ class _Planner:
     suite: Suite
     registry: Registry
     out: Path
+    rehearsal: bool
     jobs: dict[str, PlannedJob] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     configs: dict[str, PretrainConfig] = field(default_factory=dict)
@@ -181,7 +191,7 @@ class _Planner:
             dataset: Dataset = self.registry.build("datasets", config.data)
             if config.label not in dataset.labels():
                 reason = f"the pretraining set {data.reference} has no label {config.label}"
-        reason = reason or self._rehearsed(config)
+        reason = reason or (self._rehearsed(config) if self.rehearsal else None)
         if reason is not None:
             self._refuse(who, reason)
             return None

@@ -58,6 +58,11 @@ def vssl_suites() -> Iterator[Spec]:
         summary="tasks whose gain catalogue-toy left open, on five seeds that it did not have",
     )
     yield Spec(
+        name="catalogue-ceiling",
+        target="vssl_bench:suites/catalogue-ceiling.yaml",
+        summary="clip-order and vthcl on fresh seeds, with all labels and with a tenth of them",
+    )
+    yield Spec(
         name="catalogue-longer",
         target="vssl_bench:suites/catalogue-longer.yaml",
         summary="tasks that win nothing in catalogue-toy with more steps, or where their question has an answer",

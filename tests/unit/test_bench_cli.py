@@ -153,3 +153,13 @@ def test_the_board_goes_to_trackers_as_a_table(suite: str, tmp_path: Path) -> No
 def test_unknown_suites_and_options_say_so(suite: str) -> None:
     assert isinstance(_invoke("plan", "nothing").exception, ConfigError)
     assert isinstance(_invoke("plan", suite, "--only", "color=red").exception, ConfigError)
+
+
+def test_a_suite_can_leave_its_rehearsal_out(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vssl_bench.plan.rehearse", lambda config, _: f"{config.task}: cannot")
+    assert "rtt@tiny: cannot" in _invoke("plan", suite).output
+    result = _invoke("plan", suite, "--no-rehearsal")
+    assert "cannot" not in result.output and "4 jobs (2 pretrain, 2 transfer)" in result.output
+    assert "needs a backbone that offers masking" in result.output, "what is known without trying is still refused"
+    assert _invoke("run", suite, "--no-rehearsal").exit_code == 0
+    assert "4 done, 0 to do" in _invoke("status", suite, "--no-rehearsal").output

@@ -44,8 +44,9 @@ def _tasks(plan: Plan) -> set[str]:
 
 def test_every_suite_that_is_offered_can_be_loaded(registry: Registry) -> None:
     assert registry.names("suites") == [
-        "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer", "catalogue-search", "catalogue-toy",
-        "catalogue-yoga", "quickstart", "real", "shortcut-audit", "shortcut-audit-real", "toy-board", "toy-longer",
+        "catalogue-ceiling", "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer", "catalogue-search",
+        "catalogue-toy", "catalogue-yoga", "quickstart", "real", "shortcut-audit", "shortcut-audit-real", "toy-board",
+        "toy-longer",
     ]  # fmt: skip
     for name in registry.names("suites"):
         assert load_suite(name, (), registry).name == name
@@ -135,11 +136,14 @@ def test_ablations_of_the_catalogue_change_one_thing() -> None:
     again = {job.run_id for job in _plan(everything, "catalogue-fresh-seeds", "seeds=[1,2,3]").jobs}
     assert len(few) == 51 and few <= whole
     assert len(again) == 75 and again <= whole
+    both = whole | {job.run_id for job in _plan(everything, "catalogue-few-labels").jobs}
+    ceiling = {job.run_id for job in _plan(everything, "catalogue-ceiling", "seeds=[1,2,3]").jobs}
+    assert len(ceiling) == 45 and ceiling <= both
     named = {(win.task, win.label, win.protocol) for win in load_suite("catalogue-toy", (), everything).wins}
-    for name in ("catalogue-few-labels", "catalogue-fresh-seeds"):
+    for name in ("catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-ceiling"):
         assert {(win.task, win.label, win.protocol) for win in load_suite(name, (), everything).wins} <= named
-    fresh = {job.seed for job in _plan(everything, "catalogue-fresh-seeds").jobs if job.kind == "pretrain"}
-    assert fresh == {4, 5, 6, 7, 8}
+    for name in ("catalogue-fresh-seeds", "catalogue-ceiling"):
+        assert {job.seed for job in _plan(everything, name).jobs} == {4, 5, 6, 7, 8}
 
 
 def test_real_takes_the_users_data(registry: Registry) -> None:
