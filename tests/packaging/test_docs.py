@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.catalogue_page import guess_table, named_cells, pretext_table
+from support.catalogue_page import guess_table, named_cells, pretext_table, speed_table
 from support.outside import ROOT
 
 from vssl_bench.plan import make_plan
@@ -92,6 +92,7 @@ def test_the_catalogue_page_shows_its_records() -> None:
         assert named_cells(suite) in text, suite
     assert pretext_table() in text
     assert guess_table("catalogue-toy") in text
+    assert speed_table() in text
     losers = re.findall(r"^\| ([a-z-]+) \|.*does not win", named_cells("catalogue-toy"), re.MULTILINE)
     assert len(losers) == 13
     reasons = text.partition("## Why the others do not win")[2].partition("\n## ")[0]

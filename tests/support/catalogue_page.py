@@ -1,4 +1,4 @@
-"""The tables of docs/catalogue.md, made from the records that are committed."""
+"""The tables of docs/catalogue.md, and of the audits in docs/tasks.md, made from the records that are committed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from support.outside import ROOT
 from vssl_bench.api import load_board
+from vssl_bench.audits import audit_tables
 from vssl_bench.board import Board
 from vssl_bench.render import to_markdown
 from vssl_bench.words import percent
@@ -15,6 +16,7 @@ from vssl_bench.words import percent
 #: where each task with right and wrong answers is shown to learn what it asks
 LEARNT = {
     "shuffle-learn": "catalogue-toy",
+    "opn": "catalogue-longer",
     "odd-one-out": "catalogue-toy",
     "clip-order": "catalogue-toy",
     "arrow-of-time": "catalogue-toy",
@@ -26,6 +28,8 @@ LEARNT = {
     "rtt": "catalogue-toy",
     "transrank": "catalogue-toy",
     "vthcl": "catalogue-toy",
+    "jigsaw": "catalogue-longer",
+    "cubic-puzzle": "catalogue-longer",
     "rotation": "catalogue-toy",
     "cloze": "catalogue-toy",
     "colorization": "catalogue-toy",
@@ -36,6 +40,16 @@ GUESSED = {
     "future-frames": ("error", "still", True),
     "motion-stats": ("motion", "motion_blind", True),
     "catch-the-patch": ("iou", "iou_still", False),
+}
+#: the rows of an audit whose protections are on
+PROTECTED = {
+    "speednet": "speednet@tiny",
+    "pace": "pace@tiny(jitter=0.2, per_frame_jitter=True)",
+    "arrow-of-time": "arrow-of-time@tiny(stabilise=3)",
+    "clip-order": "clip-order@tiny",
+    "jigsaw": "jigsaw@tiny",
+    "cubic-puzzle": "cubic-puzzle@tiny",
+    "opn": "opn@tiny",
 }
 _HEADS = ("task", "set", "steps", "seeds", "right", "chance", "bar", "records")
 
@@ -78,6 +92,30 @@ def guess_table(*suites: str) -> str:
                      f"{found:.3f}", f"{blind:.3f}", better, f"[{suite}](../benchmarks/results/{suite})")  # fmt: skip
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def audit_table(suite: str) -> str:
+    """Return what is left of each task's accuracy in an audit, with its protections on and off, in pairs."""
+    (table,) = audit_tables(_board(suite))
+    heads = ["task", "protections", *table.heads[1:]]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    found = {name: texts for name, *texts in table.rows}
+    for task, on in PROTECTED.items():
+        (off,) = (name for name in found if name.startswith(f"{task}@") and name != on)
+        for name, word in ((on, "on"), (off, "off")):
+            lines.append("| " + " | ".join([f"`{task}`", word, *found[name]]) + " |")
+    return "\n".join(lines)
+
+
+def speed_table() -> str:
+    """Return each task's ratio to supervised steps on as many frames, the largest first, three to a line."""
+    rows = json.loads((ROOT / "benchmarks/speed/results/tasks.json").read_text())["rows"]
+    rows = sorted(((row["ratios"]["median_cpu"], row["task"]) for row in rows), key=lambda row: (-row[0], row[1]))
+    texts = [f"| `{task}` | {ratio:.2f} |" for ratio, task in rows]
+    height = -(-len(texts) // 3)
+    columns = [texts[i : i + height] for i in range(0, len(texts), height)]
+    lines = [" ".join(column[i] if i < len(column) else "| | |" for column in columns) for i in range(height)]
+    return "\n".join([" ".join(["| task | ratio |"] * 3), "|" + "---|" * 8, *lines])
 
 
 @functools.cache
