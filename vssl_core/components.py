@@ -104,6 +104,8 @@ class Resolved:
         entry: what was offered, and by whom.
         inner: the components that options name (declared by ``option(..., component=KIND)``), by option; those of a
             weighted sum (``components=KIND``) by option and name: ``"of.pace"``.
+        unchanged: options added after runs were made, with the value that says what was done before
+            (``option(..., before=VALUE)``): they decide nothing.
     """
 
     kind: str
@@ -112,6 +114,7 @@ class Resolved:
     options: dict[str, Any]
     entry: Entry
     inner: Mapping[str, Resolved] = dataclasses.field(default_factory=dict)
+    unchanged: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> Spec:

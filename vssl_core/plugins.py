@@ -22,6 +22,7 @@ from vssl_core.components import (
     parameters,
     singular,
 )
+from vssl_core.config.schema import unchanged
 from vssl_core.discovery import Entry, PluginInfo, discover_plugins
 from vssl_core.errors import ConfigError, PluginError, near_names
 from vssl_core.hookspecs import HOOK_KINDS
@@ -163,7 +164,8 @@ class Registry:
         instance = self._configure(kind, reference, where)
         options = {} if instance is None else to_plain(instance)
         inner: dict[str, Resolved] = {}
-        for field in dataclasses.fields(instance) if instance is not None else ():
+        known = dataclasses.fields(instance) if instance is not None else ()
+        for field in known:
             place = f"{where}.{field.name}"
             if field.metadata.get("component"):
                 inner[field.name] = self.resolve(field.metadata["component"], options[field.name], where=place)
@@ -171,7 +173,8 @@ class Registry:
                 for part in parse_weighted(options[field.name], where=place):
                     resolved = self.resolve(field.metadata["components"], part.value, where=f"{place}.{part.name}")
                     inner[f"{field.name}.{part.name}"] = resolved
-        return Resolved(kind, reference.name, reference.recipe, options, self.entry(kind, reference.name), inner)
+        entry = self.entry(kind, reference.name)
+        return Resolved(kind, reference.name, reference.recipe, options, entry, inner, unchanged(known, options))
 
     def build(self, kind: str, value: object, *args: Any, **options: Any) -> Any:
         """Resolve, load and call a component's target: ``Target(*args, **all_options)``.

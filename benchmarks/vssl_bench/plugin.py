@@ -73,6 +73,11 @@ def vssl_suites() -> Iterator[Spec]:
         summary="two learning rates for every task of catalogue-toy, to choose from on validation videos",
     )
     yield Spec(
+        name="catalogue-untrained",
+        target="vssl_bench:suites/catalogue-untrained.yaml",
+        summary="the pretext accuracy of networks that have learnt nothing",
+    )
+    yield Spec(
         name="catalogue-yoga",
         target="vssl_bench:suites/catalogue-yoga.yaml",
         summary="every pretext task on a CSV set of your own, one seed: data.root=FOLDER data.csv=FILE",

@@ -8,7 +8,7 @@ One file a task, ``suites/recipes/TASK.yaml``::
       published:
         - {dataset: UCF101, protocol: fine-tuned, metric: top1, value: 62.9, backbone: R3D-18,
            pretrained_on: Kinetics-400, source: "Jing et al. 2018, table 5", mark: R}
-      pretrain: {task: rotation, backbone: r3d-18, batch_size: 32, epochs: 200, optim: {name: sgd, lr: 0.1}}
+      pretrain: {task: rotation, backbone: r3d-18, batch_size: 32, epochs: 200, optim: {name: momentum, lr: 0.1}}
     tiny:
       pretrain: {task: rotation@tiny, backbone: r2plus1d-tiny, steps: 240}
 

@@ -15,9 +15,11 @@ pasting.
 
 Where this deviates:
 
-- The random crop varies in scale; officially the short side is scaled to 112, 128 or 144 and 112 x 112 are cut out.
+- The random crop varies in scale, by torchvision's law, as in all tasks here; officially the short side is scaled to
+  112, 128 or 144 and 112 x 112 are cut out.
 - The hue is turned before pasting, not after: the same colours but where a patch is not opaque. Saturation stays
-  (officially within 10 %, together with the hue).
+  (officially within 10 %, together with the hue): what all tasks share has one strength for both it and brightness,
+  which is not to change.
 - A clip with its jumps ends inside the video where that is long enough; officially the last frame can come up to a
   stride too late and is then the video's last.
 - Pixels are not rounded between the steps; officially frames are uint8 when patches are pasted.

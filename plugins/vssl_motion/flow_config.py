@@ -31,6 +31,9 @@ class MotionStatsConfig(ClipOptions):
     read_size: int = option(
         128, "height and width that are decoded and at which flow is computed, before the crop; 0: as size", minimum=0
     )
+    crop_scale: float = option(
+        0.766, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
+    )
     flip: float = option(0.5, "probability of a horizontal flip of the whole clip", minimum=0.0, maximum=1.0)
     jitter: float = option(
         0.0, "strength of brightness, contrast and saturation jitter; 0: none", minimum=0.0, maximum=1.0

@@ -21,8 +21,10 @@ Where this deviates:
 - The dominant colour of a region is the octant with most pixels, as the paper describes it; the official code takes the
   octant of the most frequent exact colour (``dominant=colour``), and counts the second ring wrongly
   (``compute_pattern_2_color`` slices frames where it means rows).
-- The random crop varies in scale; officially 112 of 128 x 171 pixels. Starts are drawn; officially a list of clips.
-- Officially biases learn at twice the rate.
+- The random crop varies in scale and in aspect ratio, by torchvision's law, as in all tasks here; officially 112 x 112
+  of 128 x 171 pixels, which of the square read here is the smallest. Starts are drawn, as everywhere here; officially a
+  list of clips.
+- Biases learn at the rate of weights, for an optimiser here has one rate a network; officially at twice it.
 
 There are no classes in the loss, hence no accuracy and no ``chance``. ``motion_blind`` and ``appearance_blind`` are the
 errors of answering every clip with the mean of all: what ``motion`` and ``appearance`` must come below. They are the
@@ -96,7 +98,7 @@ class MotionStats(BaseTask):
         size: int = 112,
         read_size: int = 128,
         fit: str = "short-side-crop",
-        crop_scale: float = 0.6,
+        crop_scale: float = 0.766,
         flip: float = 0.5,
         jitter: float = 0.0,
         short_video: str = "error",

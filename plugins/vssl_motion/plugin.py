@@ -52,6 +52,7 @@ def vssl_tasks() -> Iterable[Spec]:
                 "stride": 1,
                 "size": 32,
                 "read_size": 0,
+                "crop_scale": 0.6,
                 "flip": 0.0,
                 "short_video": "error",
             }

@@ -24,8 +24,8 @@ Where this deviates:
 - The black frame is looked for in the clip, with all its frames; officially in five frames of the video. Neither its
   threshold nor a largest shift is in the official code: 10 of 255 and 12 of 256 pixels are ours.
 - Traces of compression inside the picture stay; the paper collected videos without them (MJPEG-AoT).
-- Crops are random in scale, from ``crop_scale`` of the area up, and in aspect ratio, 3/4 to 4/3; officially one of five
-  of 224 x 224 pixels.
+- Crops are random in scale, from ``crop_scale`` of the area up, and in aspect ratio, 3/4 to 4/3, by torchvision's law,
+  as in all tasks here; officially one of five of 224 x 224 pixels.
 """
 
 from __future__ import annotations

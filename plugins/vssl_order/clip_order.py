@@ -13,8 +13,8 @@ colour jitter by default.
 Where this deviates:
 
 - Frames are read as the central square of 128 pixels, and the random crop of it varies in scale, from ``crop_scale`` of
-  the area up, and in aspect ratio, 3/4 to 4/3; officially 112 x 112 of 128 x 171 pixels. ``crop_scale=1`` is no crop at
-  all: the whole square.
+  the area up, and in aspect ratio, 3/4 to 4/3, by torchvision's law, as in all tasks here; officially 112 x 112 of 128
+  x 171 pixels, which of the square is the smallest crop. ``crop_scale=1`` is no crop at all: the whole square.
 - All clips of a batch pass the network together; officially (``VCOPN.forward``) one place after the other, so that in
   training batch norm's statistics are those of the clips shown at that place.
 - Videos that are too short are left out and named (officially a list of long enough ones is prepared), or read at the
@@ -87,7 +87,7 @@ class ClipOrder(BaseTask):
         size: int = 112,
         read_size: int = 128,
         fit: str = "short-side-crop",
-        crop_scale: float = 0.6,
+        crop_scale: float = 0.766,
         flip: float = 0.0,
         jitter: float = 0.0,
         short_video: str = "error",

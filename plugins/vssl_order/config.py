@@ -33,6 +33,9 @@ class ClipOrderConfig(ClipOptions):
 
     stride: int = option(1, "distance between two frames of a clip, in frames of the video", minimum=1)
     read_size: int = option(128, _READ_SIZE, minimum=0)
+    crop_scale: float = option(
+        0.766, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
+    )
     jitter: float = option(0.0, _JITTER, minimum=0.0, maximum=1.0)
     short_video: str = option("error", _SHORT, choices=_SHORT_CHOICES)
     clips: int = option(3, "clips that are shuffled; their orders are the classes", minimum=2, maximum=5)

@@ -21,8 +21,8 @@ Where this deviates:
 
 - Frames are ``stride`` apart. How far those of the official list are is not in its code; 15 is ours.
 - The region is looked for in the central square of the frame, which is all that is read; officially in the whole frame.
-- The random crop varies in scale, from ``crop_scale`` of the region's area up, and in aspect ratio, 3/4 to 4/3;
-  officially always 80 x 80 of 100 x 100 pixels. The
+- The random crop varies in scale, from ``crop_scale`` of the region's area up, and in aspect ratio, 3/4 to 4/3, by
+  torchvision's law, as in all tasks here; officially always 80 x 80 of 100 x 100 pixels, which is the smallest. The
   shift is drawn in fractions of pixels and stops at the region's rim; officially whole pixels, none where the crop
   would leave the region.
 - Motion is the mean absolute difference of successive frames, and the variance of grey values over the tuple, instead

@@ -89,6 +89,7 @@ def vssl_tasks() -> Iterable[Spec]:
                 "size": 32,
                 "read_size": 0,
                 "fit": "short-side-crop",
+                "crop_scale": 0.6,
                 "hidden": 128,
             }
         },

@@ -19,7 +19,8 @@ Where this deviates:
 - The paper leaves out tuples whose a or e looks like c. Which frames are read is decided here before any is decoded;
   frames a stride or more apart where much moves are seldom alike.
 - Motion is the mean absolute difference of successive frames instead of the magnitude of optical flow.
-- Where ``crop_scale`` is below 1, the crop varies in scale and in aspect ratio, 3/4 to 4/3.
+- Where ``crop_scale`` is below 1, the crop varies in scale and in aspect ratio by torchvision's law, as in all tasks
+  here.
 - ``hidden`` puts a layer between the concatenated features and the logits; the paper has none. A linear layer adds up
   what each frame says by itself, and compares none with another.
 - ``chance`` is that of always naming the more frequent label.

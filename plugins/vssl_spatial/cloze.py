@@ -20,7 +20,8 @@ Where this deviates:
   (``"error"``).
   Guessing is then right more often for such a video: ``accuracy_chance`` is the mean over the samples, and there is no
   ``chance``, which would be one number, unless ``"error"`` or operations without ``remote`` make it the same for all.
-- The random crop varies in scale (there 112 of 128 x 171 pixels; ``crop_scale=1`` turns it off).
+- The random crop varies in scale and in aspect ratio, by torchvision's law, as in all tasks here (there 112 x 112 of
+  128 x 171 pixels, which of the square read here is the smallest; ``crop_scale=1``: none).
 - ``hidden`` puts a layer before the last one; 0, as published, compares no clip with another, only adds them up.
 """
 
@@ -175,7 +176,7 @@ class Cloze(BaseTask):
         size: int = 112,
         read_size: int = 128,
         fit: str = "short-side-crop",
-        crop_scale: float = 0.6,
+        crop_scale: float = 0.766,
         flip: float = 0.0,
         jitter: float = 0.0,
         short_video: str = "fitting",

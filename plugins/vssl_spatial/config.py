@@ -103,6 +103,9 @@ class ClozeConfig(ClipOptions):
     frames: int = option(16, "frames a clip", minimum=4)
     stride: int = option(1, "distance between two frames of a clip, in frames of the video", minimum=1)
     read_size: int = option(128, "height and width that are decoded, before the random crop; 0: as size", minimum=0)
+    crop_scale: float = option(
+        0.766, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
+    )
     jitter: float = option(
         0.0, "strength of brightness, contrast and saturation jitter; 0: none", minimum=0.0, maximum=1.0
     )

@@ -79,12 +79,15 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_spatial.config:ClozeConfig",
         summary="what was done to the middle one of three clips (VCP)",
         paper="2001.00294",
+        # Parts of a clip exchanged in time have the same mean: without order ``adjacent`` is ``original``.
+        requires=frozenset({"temporal"}),
         recipes={
             "tiny": {
                 "frames": 6,
                 "stride": 1,
                 "size": 32,
                 "read_size": 0,
+                "crop_scale": 0.6,
                 "gap": 1,
                 "distance": 2,
                 "hidden": 128,

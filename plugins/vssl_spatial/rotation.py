@@ -14,8 +14,8 @@ Where this deviates:
 - ``every_turn=false`` shows each clip at one turn that is drawn: a quarter of the cost.
 - The tilt follows the crop, and what it lacks at the rim is mirrored; officially whole frames are tilted first, and
   their corners are black.
-- The random crop varies in scale, from the official 112 of 136 pixels up to the whole frame (the size of the official
-  frames is the paper's; the code reads files that are not published).
+- The random crop varies in scale, by torchvision's law, as in all tasks here, from the official 112 of 136 pixels up to
+  the whole frame (the size of the official frames is the paper's; the code reads files that are not published).
 - Networks normalise as they always do; officially the mean and deviation of Kinetics are used.
 """
 

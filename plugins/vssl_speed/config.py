@@ -23,7 +23,14 @@ class RttConfig(ClipOptions):
 
     stride: int = option(1, "distance between two frames at speed 1, in frames of the video", minimum=1)
     read_size: int = option(128, "height and width that are decoded, before the random crop; 0: as size", minimum=0)
+    crop_scale: float = option(
+        0.766, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
+    )
     flip: float = option(0.5, "probability of a horizontal flip of the whole clip", minimum=0.0, maximum=1.0)
+    per_frame_jitter: bool = option(
+        True, "draw the jitter, and what turns grey, for every frame by itself instead of once a clip", before=False
+    )
+    grey: float = option(0.2, "probability of a grey frame, or clip", minimum=0.0, maximum=1.0, before=0.0)
     short_video: str = option(
         "fitting",
         "a video too short for some of the classes: fitting (one that fits is drawn) or error (left out and named)",
@@ -42,6 +49,9 @@ class PaceConfig(ClipOptions):
 
     stride: int = option(1, "distance between two frames at rate 1, in frames of the video", minimum=1)
     read_size: int = option(128, "height and width that are decoded, before the random crop; 0: as size", minimum=0)
+    crop_scale: float = option(
+        0.766, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
+    )
     flip: float = option(0.5, "probability of a horizontal flip of the whole clip", minimum=0.0, maximum=1.0)
     jitter: float = option(
         0.8, "strength of brightness, contrast and saturation jitter; 0: none", minimum=0.0, maximum=1.0

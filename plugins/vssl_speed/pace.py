@@ -18,9 +18,10 @@ Where this deviates:
   a video a stretch is shown again and again that is shorter the lower the rate, so that a clip has as many different
   frames, and its cuts are where they are, whatever the rate. ``short_video="pad"`` stands still likewise.
 - Colour is jittered frame by frame (``per_frame_jitter``), as officially, in brightness, contrast and saturation.
-  Officially hue too, and each frame with probability 0.8.
-- Frames are read as the central square of 128 pixels, and the random crop of it varies in scale and in aspect ratio;
-  officially 112 x 112 of 128 x 171 pixels.
+  Officially hue too, and each frame with probability 0.8: three draws are what tasks that jitter have in common here.
+- Frames are read as the central square of 128 pixels, and the random crop of it varies in scale and in aspect ratio, by
+  torchvision's law, as in all tasks here; officially 112 x 112 of 128 x 171 pixels, which of the square is the smallest
+  crop.
 - Contrast compares cosine similarities divided by ``temperature``; clips pass a two-layer projection first.
 """
 
@@ -140,7 +141,7 @@ class Pace(BaseTask):
         size: int = 112,
         read_size: int = 128,
         fit: str = "short-side-crop",
-        crop_scale: float = 0.6,
+        crop_scale: float = 0.766,
         flip: float = 0.5,
         jitter: float = 0.8,
         per_frame_jitter: bool = True,

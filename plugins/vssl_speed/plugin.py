@@ -30,6 +30,8 @@ def vssl_tasks() -> Iterable[Spec]:
                 "crop_scale": 0.6,
                 "flip": 0.0,
                 "jitter": 0.2,
+                "per_frame_jitter": False,
+                "grey": 0.0,
                 "short_video": "error",
             }
         },

@@ -15,8 +15,11 @@ Where this deviates:
   over speeds.
 - The middle of a clip has one law for all classes (``vssl_speed.placement``); officially the start of each clip is
   drawn freely.
-- One crop, flip and colour draw a clip. The official ResNet pipeline draws brightness, saturation and grey for every
-  frame.
+- Clips are by default those of ``train_test_C3D.py``, 112 x 112 of 128 x 171 pixels, here of the central square of 128,
+  with the colours of ``train_test_ResNet3D.py``: drawn for every frame (``per_frame_jitter``), one frame in five grey
+  (``grey``), since a change of light over time would tell the order. Brightness, contrast and saturation are factors in
+  [0.8, 1.2]; there brightness moves by up to an eighth of the range and saturation by half, in either order.
+- Crops vary in scale and in aspect ratio, by torchvision's law, as in all tasks here.
 - A random order is never the identity or its reverse, a warp never has equal steps; officially both can happen, rarely.
 - For a short video the transformations that fit are drawn (``short_video="fitting"``), as in the official code, which
   lowers the largest speed. The classes then are not equally frequent, and how many are possible depends on the video:
@@ -116,9 +119,11 @@ class RecognizeTransformation(BaseTask):
         size: int = 112,
         read_size: int = 128,
         fit: str = "short-side-crop",
-        crop_scale: float = 0.6,
+        crop_scale: float = 0.766,
         flip: float = 0.5,
         jitter: float = 0.2,
+        per_frame_jitter: bool = True,
+        grey: float = 0.2,
         short_video: str = "fitting",
         transforms: Sequence[str] = _DEFAULT,
     ) -> None:
@@ -126,7 +131,15 @@ class RecognizeTransformation(BaseTask):
         read = read_size or size
         parsed = parse(transforms, frames, stride)
         self._planner = RttPlanner(parsed, frames, stride, (read, read), fit, short_video)
-        self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}
+        self._augmentation: dict[str, Any] = {
+            "size": size,
+            "crop_scale": crop_scale,
+            "flip": flip,
+            "jitter": jitter,
+            "per_frame_jitter": per_frame_jitter,
+            "grey": grey,
+            "per_frame_grey": per_frame_jitter,
+        }
         self.chance = 1 / len(parsed) if short_video == "error" else None
         self.head = nn.Linear(backbone.embed_dim, len(parsed))
 
@@ -135,7 +148,7 @@ class RecognizeTransformation(BaseTask):
         return self._planner
 
     def augment(self, batch: Batch) -> Batch:
-        """Draw crop, flip and colour once a clip: uint8 ``[B, T, H, W, 3]`` to float ``[B, 3, T, size, size]``."""
+        """Draw crop, flip and colours: uint8 ``[B, T, H, W, 3]`` to float ``[B, 3, T, size, size]``."""
         return batch._replace(views=(augment_clip(batch.views[0], batch.seeds, **self._augmentation),))
 
     def forward(self, batch: Batch) -> StepOutput:

@@ -5,6 +5,7 @@ Official: MehdiNoroozi/JigsawPuzzleSolver at 2fba1c6. The tiles were made by its
 crop_size 6, patch_size 2, jitter_size 0 and permutations_100_max.bin, after ``srand(1)``, on the image of ``image()``.
 Tolerance: 1e-4 of 255 grey levels. The head is checked against the formula of train_val_cfn_jps.prototxt's layers (no
 Caffe at hand), the normalisation against that of the MVN layer of train_val_cfn_jps++.prototxt at 8c7ec09.
+``tests/golden/make/jigsaw.py`` makes tiles and orders again.
 """
 
 from __future__ import annotations

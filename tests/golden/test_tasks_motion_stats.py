@@ -9,7 +9,7 @@ Official: laura-wang/video_repres_sts at e79986b, folder ``sts``, run with OpenC
 ``BOUNDARIES`` are what its ``compute_motion_boudary`` returns of ``flow[:2, :5, :6, 0]`` of clip 4, to four digits,
 ``ALIKE`` what its ``comput_IoU_all`` returns of that clip's blocks, to six, and ``OCTANTS`` what its
 ``compute_dominant_color_traverse``, which its labels do not use, returns of them. Labels are equal, boundaries within
-6e-5, shares within 1e-6.
+6e-5, shares within 1e-6. ``tests/golden/make/motion_stats.py`` runs them again.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """``opn`` against the official classes, the official crops and channels, and the head's official form in PyTorch.
 
 Official: HsinYingLee/OPN at d0ba14e, Caffe. ``train_temporal_four.forward`` (UCF_datalayers.py) was run with stand-ins
-for caffe and SciPy, on four frames of constant grey, once for each of its 12 orders both ways round; ``select``, which
-the file does not define, was [0, 1, 2, 3]. Of each run: which frame in time is shown at which place, and the label.
-Run 400 times after ``random.seed(0)`` on frames that show their coordinates, it gave crops whose first row was 7 to 27
-in a region that starts at 7, three equal channels in every frame, and 80 of the 81 combinations of one of three
+for caffe and SciPy, on four frames of constant grey, until each of its 12 orders had come both ways round; ``select``,
+which the file does not define, was [0, 1, 2, 3]. Of each run: which frame in time is shown at which place, and the
+label. Run 400 times after ``random.seed(0)`` on frames that show their coordinates, it gave crops whose first row was 7
+to 27 in a region that starts at 7, three equal channels in every frame, and 80 of the 81 combinations of one of three
 channels in each of four frames. Exact.
 
 The head is ``OPN`` (xudejing/video-clip-order-prediction at 7a1710d, models/opn.py) with its last layer cut to the 12
 classes that HsinYingLee/OPN's ``fc8_tp`` has: logits and cross-entropy for the weights and features below, tolerance
-1e-4 (largest difference 5e-7).
+1e-4 (largest difference 5e-7). ``tests/golden/make/opn.py`` runs both again.
 """
 
 from __future__ import annotations
@@ -81,12 +81,23 @@ OFFICIAL_LOGITS = [
     ],
 ]
 OFFICIAL_LOSS = 3.009126663208008  # of targets 3 and 10
+# Of 400 tuples: the smallest and the largest first row of a crop, and how many combinations of channels there were.
+OFFICIAL_FIRST_ROWS, OFFICIAL_COMBINATIONS = [7, 27], 80
 
 
 def wave(*shape: int, pitch: float) -> Tensor:
     """Fixed numbers without a generator: sin(pitch * (k + 1)), k counting through the tensor."""
     k = torch.arange(math.prod(shape), dtype=torch.float64)
     return torch.sin(k * pitch + pitch).reshape(shape).float()
+
+
+def set_head(pair: nn.Linear, order: nn.Linear) -> None:
+    """Fixed weights of the layer for a pair of frames, and of the last one."""
+    with torch.no_grad():
+        pair.weight.copy_(wave(512, 8, pitch=0.37))
+        pair.bias.copy_(wave(512, pitch=0.11))
+        order.weight.copy_(wave(12, 3072, pitch=0.23) * 0.05)
+        order.bias.copy_(wave(12, pitch=0.7))
 
 
 class Given(nn.Module):
@@ -117,11 +128,7 @@ def test_classes_are_the_official_ones() -> None:
 
 def test_head_gives_the_official_numbers() -> None:
     task = OrderPrediction(Given(), frame_width=0).eval()
-    with torch.no_grad():
-        task.head.pair.weight.copy_(wave(512, 8, pitch=0.37))
-        task.head.pair.bias.copy_(wave(512, pitch=0.11))
-        task.head.order.weight.copy_(wave(12, 3072, pitch=0.23) * 0.05)
-        task.head.order.bias.copy_(wave(12, pitch=0.7))
+    set_head(task.head.pair, task.head.order)
     logits = task.head(task.backbone.features.unbind(1))
     torch.testing.assert_close(logits, torch.tensor(OFFICIAL_LOGITS), rtol=1e-4, atol=1e-4)
     batch = Batch((torch.zeros(2, 3, 4, 8, 8),), {"order": torch.tensor([3, 10])}, torch.arange(2), torch.arange(2))

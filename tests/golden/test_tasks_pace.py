@@ -2,6 +2,7 @@
 
 Frames were made by ``ucf101_pace_pretrain.loop_load_rgb("x", start, rate, clip_len, num_frames)`` as it stands, with a
 ``cv2.imread`` that returns the number in the file's name. Official frames count from 1. Integers: no tolerance.
+``tests/golden/make/pace.py`` runs it again.
 
 The official code holds no contrast (section 3.3 of the paper): formula-only, worked out by hand below.
 """

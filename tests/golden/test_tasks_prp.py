@@ -6,6 +6,7 @@ whose frame k is all k, so that frame numbers can be read off the pixels) and ca
 training mode,
 ``datasets.patch_region.getPatchLossMask_DPAU(clip, zeros(3, 4, 112, 112), low=0.8, high=2.0)``,
 ``train_predict.Motion_MSEloss_NoFakeGt()`` and ``datasets.predict_dataset.PredictDataset(...)[0]``, 60 times.
+``tests/golden/make/prp.py`` runs them again.
 """
 
 from __future__ import annotations
@@ -37,6 +38,18 @@ CLIP = [
     *(0.4965643882751465, 0.0, 0.0, 0.24843697249889374),
 ]
 CLIP_MEAN, CLIP_DEVIATION = 0.43306484818458557, 0.6797621846199036
+# Of the clip ``moving()``: means of its channels, and numbers at some places, channel, row and column.
+ATTENTION_MEAN = [1.4067394733428955, 1.4111016988754272, 1.4269989728927612]
+ATTENTION = {
+    (0, 0, 0): 0.8000024557,
+    (0, 50, 60): 1.4305325747,
+    (1, 111, 111): 2.0,
+    (1, 13, 97): 1.6166409254,
+    (2, 77, 5): 1.0457069874,
+    (2, 30, 110): 1.8098357916,
+}
+# With every second frame of the first sample missing, and with none.
+ERRORS = [1.3262869119644165, 1.391334056854248]
 
 # Official modules in the order of their parameters, and where those lie here.
 PLACES = [
@@ -69,29 +82,38 @@ class Given(nn.Module):
         return Features(feature_map, feature_map.mean((2, 3, 4)))
 
 
+def set_parameters(parameters: list[tuple[str, Tensor]]) -> None:
+    """Fixed numbers by the place in the list; the names end in ``weight`` or ``bias``."""
+    with torch.no_grad():
+        for n, (name, parameter) in enumerate(parameters):
+            if parameter.dim() > 1:
+                deviation = 2 * (2 / parameter[0].numel()) ** 0.5
+                parameter.copy_(tiled(*parameter.shape, pitch=0.37 + 0.01 * n) * deviation)
+            elif name.endswith("weight"):
+                parameter.copy_(1 + 0.1 * wave(*parameter.shape, pitch=0.3 + 0.01 * n))
+            else:
+                parameter.copy_(0.1 * wave(*parameter.shape, pitch=0.2 + 0.01 * n))
+
+
+def chosen_of(clip: Tensor) -> Tensor:
+    """The numbers of a rebuilt clip that ``CLIP`` holds."""
+    return clip.flatten()[[*range(0, 23 * 4274, 4274), clip.numel() - 1]]
+
+
 def test_heads_and_decoder() -> None:
     """The widths of the published networks, 18 M parameters."""
     task = PlaybackRatePerception(Given(), frames=8, size=32, strides=(1, 2, 4, 8)).train()
     own = dict(task.named_parameters())
     places = [f"{place}.{kind}" for place in PLACES for kind in ("weight", "bias")]
     assert sorted(places) == sorted(own)
+    set_parameters([(place, own[place]) for place in places])
     with torch.no_grad():
-        for n, place in enumerate(places):
-            parameter = own[place]
-            if parameter.dim() > 1:
-                deviation = 2 * (2 / parameter[0].numel()) ** 0.5
-                parameter.copy_(tiled(*parameter.shape, pitch=0.37 + 0.01 * n) * deviation)
-            elif place.endswith("weight"):
-                parameter.copy_(1 + 0.1 * wave(*parameter.shape, pitch=0.3 + 0.01 * n))
-            else:
-                parameter.copy_(0.1 * wave(*parameter.shape, pitch=0.2 + 0.01 * n))
         feature_map = wave(2, 512, 1, 2, 2, pitch=0.9)
         logits = task.head(task.classify(feature_map).mean((2, 3, 4)))
         clip = task.decoder(feature_map)
     torch.testing.assert_close(logits, torch.tensor(LOGITS), **TOLERANCE)
     assert clip.shape == (2, 3, 16, 32, 32)
-    chosen = clip.flatten()[[*range(0, 23 * 4274, 4274), clip.numel() - 1]]
-    torch.testing.assert_close(chosen, torch.tensor(CLIP), **TOLERANCE)
+    torch.testing.assert_close(chosen_of(clip), torch.tensor(CLIP), **TOLERANCE)
     assert math.isclose(float(clip.mean()), CLIP_MEAN, rel_tol=1e-5)
     assert math.isclose(float(clip.std()), CLIP_DEVIATION, rel_tol=1e-5)
 
@@ -105,32 +127,40 @@ def moving() -> Tensor:
     return (0.5 + 0.5 * torch.sin(0.05 * y + 0.11 * x * (c + 1) + 0.002 * t * (y + 2 * x) + c)).float()
 
 
-def test_motion_attention() -> None:
+def moving_still_and_partly() -> list[Tensor]:
+    """That clip; its first frame all the time; the clip with its second channel standing still."""
     clip = moving()
-    still = clip[:, :1].expand(-1, 16, -1, -1)
     partly = clip.clone()
     partly[1] = clip[1, :1]
-    found = motion_attention(torch.stack([clip, still, partly])[:, :, [0, 5, 10, 15]], 0.8, 2.0)
+    return [clip, clip[:, :1].expand(-1, 16, -1, -1), partly]
+
+
+def test_motion_attention() -> None:
+    found = motion_attention(torch.stack(moving_still_and_partly())[:, :, [0, 5, 10, 15]], 0.8, 2.0)
     assert found.shape == (3, 3, 112, 112)
-    mean = torch.tensor([1.4067394733428955, 1.4111016988754272, 1.4269989728927612])
-    torch.testing.assert_close(found[0].mean((1, 2)), mean, **TOLERANCE)
-    places = [(0, 0, 0), (0, 50, 60), (1, 111, 111), (1, 13, 97), (2, 77, 5), (2, 30, 110)]
-    official = [0.8000024557, 1.4305325747, 2.0, 1.6166409254, 1.0457069874, 1.8098357916]
-    torch.testing.assert_close(torch.stack([found[0][at] for at in places]), torch.tensor(official), **TOLERANCE)
+    torch.testing.assert_close(found[0].mean((1, 2)), torch.tensor(ATTENTION_MEAN), **TOLERANCE)
+    chosen = torch.stack([found[0][at] for at in ATTENTION])
+    torch.testing.assert_close(chosen, torch.tensor(list(ATTENTION.values())), **TOLERANCE)
     torch.testing.assert_close(found[1], torch.ones(3, 112, 112))  # nothing moves anywhere
     torch.testing.assert_close(found[2, 1], torch.full((112, 112), 2.0))  # a channel that stands still alone
     torch.testing.assert_close(found[2, 0], found[0, 0])
 
 
-def test_error_of_the_reconstruction() -> None:
+def reconstructions() -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    """Output, target, weights, and which frames are real: those that ``ERRORS`` belong to."""
     output, target = wave(2, 3, 8, 4, 4, pitch=0.31), wave(2, 3, 8, 4, 4, pitch=0.17)
     weight = 1.4 + 0.6 * wave(2, 3, 8, 4, 4, pitch=0.53)
-    real = torch.ones(2, 8, dtype=torch.bool)
-    real[0, 1::2] = False
-    found = reconstruction_error(output, target, weight, real)
-    assert math.isclose(float(found), 1.3262869119644165, rel_tol=1e-6)
-    found = reconstruction_error(output, target, weight, torch.ones(2, 8, dtype=torch.bool))
-    assert math.isclose(float(found), 1.391334056854248, rel_tol=1e-6)
+    every = torch.ones(2, 8, dtype=torch.bool)
+    missing = every.clone()
+    missing[0, 1::2] = False
+    return output, target, weight, [missing, every]
+
+
+def test_error_of_the_reconstruction() -> None:
+    output, target, weight, real = reconstructions()
+    for flags, official in zip(real, ERRORS, strict=True):
+        found = reconstruction_error(output, target, weight, flags)
+        assert math.isclose(float(found), official, rel_tol=1e-6)
 
 
 # stride -> frames of the clip; frames that are rebuilt and exist; clip lengths that motion is measured in, and for how

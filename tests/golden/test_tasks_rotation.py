@@ -2,7 +2,7 @@
 
 Official: LongLong-Jing/3DRotNet at 32dcfcf. ``Video_Dataloader.__getitem__`` (Video_dataloader.py) was run on a video
 whose pixels count up, 100 t + 10 y + x, 40 frames of 3 x 3 pixels, after ``random.seed(3)``, with stand-ins for h5py,
-OpenCV, SciPy and its augmentations. Exact.
+OpenCV, SciPy and its augmentations. Exact. ``tests/golden/make/rotation.py`` runs it again.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ num_classes=num_classes, fc_type="linear"), dim=5, K=12, m=0.9, T=0.07, diff_spe
 SGD at 0.1, in one gloo process (``Tensor.cuda`` replaced by the identity, pyhocon by an empty module, the ranking
 target given the shape ``[4, 1]`` of its inputs, without which torch 2 refuses it), on the weights and clips of ``wave``
 below; ``Net`` is ``SmallNet`` with its map as ``get_feature``. ``slow`` are the samples that ``_diff_speed`` gave slow
-queries.
+queries. ``tests/golden/make/rspnet.py`` runs them again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -104,21 +104,36 @@ class SmallNet(nn.Module):
         return Features(feature_map, feature_map.mean((2, 3, 4)))
 
 
+def set_parameters(parameters: Iterable[Tensor]) -> None:
+    """Fixed weights and biases, by their place."""
+    with torch.no_grad():
+        for place, parameter in enumerate(parameters):
+            parameter.copy_(wave(*parameter.shape, pitch=0.31 + 0.13 * place) * 0.5)
+
+
+def first_queue() -> Tensor:
+    return F.normalize(wave(12, 5, pitch=0.77), dim=1)
+
+
 def official_start() -> RelativeSpeed:
     task = RelativeSpeed(SmallNet(), frames=4, projection=5, queue=12, momentum=0.9)
     ours = dict(task.named_parameters())
+    set_parameters(ours[name] for name in PLACES)
     with torch.no_grad():
-        for place, name in enumerate(PLACES):
-            ours[name].copy_(wave(*ours[name].shape, pitch=0.31 + 0.13 * place) * 0.5)
-        task.queue.items.copy_(F.normalize(wave(12, 5, pitch=0.77), dim=1))
+        task.queue.items.copy_(first_queue())
         for frozen, learning in zip(task.keys.parameters(), task._online().parameters(), strict=True):
             frozen.copy_(learning)
     return task.train()
 
 
+def whole_clips(step: int) -> list[Tensor]:
+    """Two clips of 8 frames of each of four videos."""
+    return [wave(4, 3, 8, 4, 4, pitch=pitch + 0.05 * step) for pitch in (0.41, 0.59)]
+
+
 def official_clips(step: int, slow: list[int]) -> Batch:
     """Cut query and keys out of two clips of 8 frames, as ``_diff_speed``: the first half or every second frame."""
-    two = [wave(4, 3, 8, 4, 4, pitch=pitch + 0.05 * step) for pitch in (0.41, 0.59)]
+    two = whole_clips(step)
     is_slow = torch.zeros(4, dtype=torch.bool)
     is_slow[slow] = True
     mine = is_slow.view(4, 1, 1, 1, 1)

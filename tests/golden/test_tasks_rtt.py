@@ -2,7 +2,8 @@
 
 Made by running ``PreprocessorTransform(6, n_speeds=3).process_train({"num_frames": 60})`` 6000 times, and as often with
 clips of 4 frames, as it stands, on a NumPy stand-in for the functions of TensorFlow 1 that it calls, ``load_inds``
-handing on the indices. Listed is every clip that came, counted from its lowest frame. Integers: no tolerance.
+handing on the indices; ``tests/golden/make/rtt.py`` runs it again. Listed is every clip that came, counted from its
+lowest frame. Integers: no tolerance.
 
 The official classes are {speed, periodic, random, warp} and, by a softmax of their own, the speeds 1, 2, 4.
 """

@@ -5,6 +5,7 @@ Official: xudejing/video-clip-order-prediction at 7a1710d. Numbers of the head a
 ``order_class_index`` (train_vcop.py) returns for every order of three. Where clips lie is worked out by hand from
 ``UCF101VCOPDataset`` (datasets/ucf101.py): each next clip starts ``clip_len + interval`` after the one before, and the
 tuple takes ``clip_len * tuple_len + interval * (tuple_len - 1)`` frames.
+``tests/golden/make/clip_order.py`` runs all three again.
 """
 
 from __future__ import annotations

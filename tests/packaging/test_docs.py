@@ -97,3 +97,16 @@ def test_the_catalogue_page_shows_its_records() -> None:
     assert len(losers) == 13
     reasons = text.partition("## Why the others do not win")[2].partition("\n## ")[0]
     assert [task for task in losers if f"`{task}`" not in reasons] == []
+
+
+def test_every_official_number_can_be_made_again() -> None:
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| .* \| (.*) \| .* \| .* \|$", (ROOT / "docs/tasks.md").read_text(), re.MULTILINE
+    )
+    official = {task.replace("-", "_") for task, source in rows if re.search(r"official \S+@|unofficial \S+@", source)}
+    scripts = {path.stem for path in (ROOT / "tests/golden/make").glob("*.py")} - {"official"}
+    assert official == scripts and len(scripts) == 11
+    for task in scripts:
+        text = (ROOT / "tests/golden/make" / f"{task}.py").read_text(encoding="utf-8")
+        assert re.search(r"^    git clone https://github\.com/\S+$", text, re.MULTILINE)
+        assert re.search(r"^COMMITS? = .*[0-9a-f]{40}", text, re.MULTILINE), task

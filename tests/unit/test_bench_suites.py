@@ -45,8 +45,8 @@ def _tasks(plan: Plan) -> set[str]:
 def test_every_suite_that_is_offered_can_be_loaded(registry: Registry) -> None:
     assert registry.names("suites") == [
         "catalogue-ceiling", "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer", "catalogue-search",
-        "catalogue-toy", "catalogue-yoga", "quickstart", "real", "shortcut-audit", "shortcut-audit-real", "toy-board",
-        "toy-longer",
+        "catalogue-toy", "catalogue-untrained", "catalogue-yoga", "quickstart", "real", "shortcut-audit",
+        "shortcut-audit-real", "toy-board", "toy-longer",
     ]  # fmt: skip
     for name in registry.names("suites"):
         assert load_suite(name, (), registry).name == name

@@ -228,3 +228,17 @@ def test_input_modes() -> None:
     assert not InputMode("raw").state_dict()
     with pytest.raises(ConfigError, match="input_mode='flow' is not one of 'raw', 'temporal-residual'"):
         InputMode("flow")
+
+
+def test_grey_is_drawn_for_the_clip_or_for_every_frame() -> None:
+    clips, plain = _clips(200, 3), {"size": 8, "crop_scale": 1.0, "flip": 0.0, "jitter": 0.0, "grey": 0.2}
+
+    def grey(per_frame: bool) -> torch.Tensor:
+        out = augment_clip(clips, _seeds(200), per_frame_grey=per_frame, **plain)  # type: ignore[arg-type]
+        return torch.all((out - out[:, :1]).abs() < 1e-6, dim=1).all(dim=(-1, -2))
+
+    whole, single = grey(False), grey(True)
+    assert torch.equal(whole.any(dim=1), whole.all(dim=1)) and 20 <= int(whole[:, 0].sum()) <= 60
+    assert not torch.equal(single.any(dim=1), single.all(dim=1))
+    # Five deviations around a fifth of 600 frames.
+    assert 71 <= int(single.sum()) <= 169

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vssl_core.api import pretrain
-from vssl_core.config.schema import PretrainConfig
+from vssl_core.config.schema import OptimConfig, PretrainConfig
 from vssl_core.engine.planned import plan_pretrain
 from vssl_core.errors import CheckpointError, ConfigError
 from vssl_core.plugins import Registry
@@ -81,3 +81,14 @@ def test_a_folder_used_twice_mixes_nothing(registry: Registry, tmp_path: Path) -
         pretrain(registry=registry, steps=4, progress=interrupt, **half)
     with pytest.raises(CheckpointError, match="another task, option, budget or seed"):
         pretrain(registry=registry, steps=3, seed=7, **half)
+
+
+def test_an_option_that_is_added_later_repeats_no_run(registry: Registry) -> None:
+    """``before`` says what was done without it: with that value it is not there."""
+    options = component_identity(registry.resolve("tasks", "rtt@tiny"))["options"]
+    assert "frames" in options and not {"per_frame_jitter", "grey"} & options.keys()
+    options = component_identity(registry.resolve("tasks", "rtt"))["options"]
+    assert (options["per_frame_jitter"], options["grey"]) == (True, 0.2)
+    identity = plan_pretrain(PretrainConfig(task="rtt@tiny", data=TOY, steps=3), registry).identity
+    assert "decayed" not in identity["optim"] and identity["optim"]["weight_decay"] == 0.05
+    assert run_id(registry, task="rtt@tiny", optim=OptimConfig(decayed="all")) != run_id(registry, task="rtt@tiny")

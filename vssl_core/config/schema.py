@@ -6,7 +6,7 @@ Every field of every config dataclass has a default and a sentence of documentat
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "PretrainConfig",
     "TransferConfig",
     "option",
+    "unchanged",
 ]
 
 
@@ -29,19 +30,29 @@ def option(
     choices: Sequence[Any] | None = None,
     component: str = "",
     components: str = "",
+    before: Any = None,
 ) -> Any:
     """A documented field of a config dataclass; ``compose`` enforces the bounds and choices.
 
     A list or dict default is copied for every instance. ``component`` names the kind of a field that holds another
     component (``"tasks"``, ``"heads"``): what that one resolves to decides the ``run_id`` too, however it is spelt.
     ``components`` does so for a field that holds a weighted sum of them (``vssl_core.weighted``).
+
+    An option that is added later says with ``before`` which of its values is what was done without it. A run with that
+    value keeps the ``run_id`` that it had, so that nothing is repeated for an option that changes nothing.
     """
     metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
-    metadata |= {"component": component, "components": components}
+    metadata |= {"component": component, "components": components, "before": before}
     if isinstance(default, (list, dict)):
         kind = type(default)
         return dataclasses.field(default_factory=lambda: kind(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def unchanged(fields: Iterable[dataclasses.Field[Any]], values: Mapping[str, Any]) -> frozenset[str]:
+    """Return the options that were added later and say what was done before (``option(..., before=VALUE)``)."""
+    later = {field.name: field.metadata["before"] for field in fields if field.metadata.get("before") is not None}
+    return frozenset(name for name, before in later.items() if values[name] == before)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,7 +86,13 @@ class OptimConfig:
 
     name: str = option("adamw", "optimiser, by timm's name")
     lr: float = option(3e-3, "peak learning rate", minimum=0.0)
-    weight_decay: float = option(0.05, "not applied to biases and norms", minimum=0.0)
+    weight_decay: float = option(0.05, "strength of the weight decay", minimum=0.0)
+    decayed: str = option(
+        "matrices",
+        "what is decayed: matrices (no biases and norms) or all",
+        choices=("matrices", "all"),
+        before="matrices",
+    )
     momentum: float = option(0.9, "for optimisers that have one", minimum=0.0, maximum=1.0)
     schedule: str = option("cosine", "learning rate over steps", choices=("cosine", "constant", "step"))
     warmup: float = option(0.1, "part of the steps with a linearly rising rate", minimum=0.0, maximum=1.0)

@@ -90,6 +90,7 @@ def augment_clip(
     stream: int = 0,
     per_frame_jitter: bool = False,
     grey: float = 0.0,
+    per_frame_grey: bool = False,
     blur: float = 0.0,
     hue: float = 0.0,
     jitter_probability: float = 1.0,
@@ -111,6 +112,7 @@ def augment_clip(
         stream: which independent augmentation of the same seed; two views of a sample need two streams.
         per_frame_jitter: draw the jitter's factors, the hue's too, for every frame by itself.
         grey: probability of turning the clip grey.
+        per_frame_grey: draw that for every frame by itself.
         blur: probability of a Gaussian blur, its deviation uniform in 0.1 .. 2 pixels.
         hue: the hue is turned by a part of the circle uniform in [-hue, hue], 0.5 at most; 0: none.
         jitter_probability: of the jitter, the hue with it; clips without it keep their colours.
@@ -151,8 +153,8 @@ def augment_clip(
         order = permutations(seeds, 4, stream=options + _ORDER) if random_order else None
         clip = colour_jitter(clip, **factors, order=order)
     if grey > 0:
-        chosen = uniform(seeds, 1, stream=base + _GREY)[:, 0] < grey
-        clip = torch.where(chosen.view(-1, 1, 1, 1, 1), to_grey(clip), clip)
+        chosen = uniform(seeds, frames if per_frame_grey else 1, stream=base + _GREY) < grey
+        clip = torch.where(chosen[:, None, :, None, None], to_grey(clip), clip)
     if channel_split_probability > 0:
         draws = uniform(seeds, 2, stream=options + _SPLIT)
         channel = (3 * draws[:, 1]).to(torch.int64)

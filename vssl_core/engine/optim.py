@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,14 +24,16 @@ def _without_decay_on_vectors(groups: Sequence[dict[str, Any]], weight_decay: fl
             split.append(dict(group))
             continue
         rest = {key: value for key, value in group.items() if key != "params"}
-        parameters = [parameter for parameter in group["params"] if parameter.requires_grad]
+        parameters = list(group["params"])
         matrices = [parameter for parameter in parameters if parameter.ndim > 1]
         vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-        if matrices:
-            split.append({**rest, "params": matrices, "weight_decay": weight_decay})
-        if vectors:
-            split.append({**rest, "params": vectors, "weight_decay": 0.0})
+        split.append({**rest, "params": matrices, "weight_decay": weight_decay})
+        split.append({**rest, "params": vectors, "weight_decay": 0.0})
     return split
+
+
+def _trained(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {**group, "params": [parameter for parameter in group["params"] if parameter.requires_grad]}
 
 
 def make_optimizer(groups: Sequence[dict[str, Any]], config: OptimConfig) -> torch.optim.Optimizer:
@@ -44,7 +46,9 @@ def make_optimizer(groups: Sequence[dict[str, Any]], config: OptimConfig) -> tor
     if config.name.lower() not in known:
         near = near_names(config.name.lower(), known)
         raise ConfigError(f"optim.name={config.name} is no optimiser of timm{near} (all: timm.optim.list_optimizers())")
-    split = _without_decay_on_vectors(groups, config.weight_decay)
+    # Without a decay of its own a group has that of the whole.
+    split = list(groups) if config.decayed == "all" else _without_decay_on_vectors(groups, config.weight_decay)
+    split = [group for group in map(_trained, split) if group["params"]]
     if not split:
         raise ConfigError("the task has no parameters to train; a floor without training has trains=False in its Spec")
     return create_optimizer_v2(

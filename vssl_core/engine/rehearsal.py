@@ -41,7 +41,8 @@ def rehearse(config: PretrainConfig, registry: Registry) -> str | None:
             return str(error)
         except Exception as error:
             # Whatever it is, a run on the CPU would meet it too.
-            return f"a first batch ends in {type(error).__name__}: {error}"
+            advice = "another backbone, or other task.frames and task.size, may suit"
+            return f"a first batch ends in {type(error).__name__}: {error}; {advice}"
     return None
 
 

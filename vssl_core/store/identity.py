@@ -6,13 +6,14 @@ trackers, folders) is left out, so that moving a sweep to another machine repeat
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vssl_core.config.schema import OptimConfig, PretrainConfig, TransferConfig
+from vssl_core.config.schema import OptimConfig, PretrainConfig, TransferConfig, unchanged
 from vssl_core.data.fit import DECODING
 from vssl_core.weighted import parse_weighted
 
@@ -33,9 +34,10 @@ def component_identity(resolved: Resolved) -> dict[str, Any]:
 
     Components inside it (the task of a placebo, the head of a classifier) stand under ``inner`` as what they resolve
     to, so that a new version of one of them is a new run, and another spelling is not. Of a weighted sum the weights
-    are left among the options.
+    are left among the options. An option that was added later is left out while it changes nothing.
     """
-    options = {name: value for name, value in resolved.options.items() if name not in resolved.inner}
+    left = {*resolved.inner, *resolved.unchanged}
+    options = {name: value for name, value in resolved.options.items() if name not in left}
     for name in {key.partition(".")[0] for key in resolved.inner if "." in key}:
         options[name] = {part.name: part.weight for part in parse_weighted(options[name], where=name)}
     identity: dict[str, Any] = {"name": resolved.name, "version": resolved.version, "options": options}
@@ -52,7 +54,10 @@ def _pixels(data: Resolved, fingerprint: str, pixels: str = "rgb24") -> dict[str
 
 
 def _optim(config: OptimConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in OptimConfig.__dataclass_fields__}
+    known = dataclasses.fields(config)
+    values = {field.name: getattr(config, field.name) for field in known}
+    left = unchanged(known, values)
+    return {name: value for name, value in values.items() if name not in left}
 
 
 def pretrain_identity(
