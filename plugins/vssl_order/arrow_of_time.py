@@ -24,6 +24,7 @@ Where this deviates:
 - The black frame is looked for in the clip, with all its frames; officially in five frames of the video. Neither its
   threshold nor a largest shift is in the official code: 10 of 255 and 12 of 256 pixels are ours.
 - Traces of compression inside the picture stay; the paper collected videos without them (MJPEG-AoT).
+- Of frames whose short side is 256 pixels the central square is read; officially the sides are kept as they are.
 - Crops are random in scale, from ``crop_scale`` of the area up, and in aspect ratio, 3/4 to 4/3, by torchvision's law,
   as in all tasks here; officially one of five of 224 x 224 pixels.
 """
@@ -130,7 +131,7 @@ class ArrowOfTime(BaseTask):
         stride: int = 1,
         size: int = 224,
         read_size: int = 256,
-        fit: str = "stretch",
+        fit: str = "short-side-crop",
         crop_scale: float = 0.766,
         flip: float = 0.0,
         jitter: float = 0.0,

@@ -143,7 +143,6 @@ class ArrowOfTimeConfig(ClipOptions):
     stride: int = option(1, "distance between two of them, in frames of the video", minimum=1)
     size: int = option(224, "height and width of the network's input, in pixels", minimum=8)
     read_size: int = option(256, _READ_SIZE, minimum=0)
-    fit: str = option("stretch", "how a frame comes to read_size", choices=_FIT_CHOICES)
     crop_scale: float = option(
         0.766, "smallest part of the area that the random crop keeps; 1: no crop", minimum=0.05, maximum=1.0
     )

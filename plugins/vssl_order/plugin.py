@@ -107,6 +107,7 @@ def vssl_tasks() -> Iterable[Spec]:
                 "stride": 2,
                 "size": 32,
                 "read_size": 0,
+                "fit": "stretch",
                 "crop_scale": 0.6,
                 "hidden": 128,
                 "stabilise": 0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.kinds import KINDS, REFUSED, able
 from support.official_sets import LAYOUTS, lay_out
 
 from vssl_core.config.schema import PretrainConfig
@@ -75,25 +76,13 @@ def test_task(task: Any) -> None:
     check_task(task, REGISTRY)
 
 
-# One of each kind: a 3D network, a video transformer, a network and a transformer for single frames.
-KINDS = ("r2plus1d-tiny", "vit-tiny-video", "timm/test_resnet", "timm/test_vit")
-
-
 def pairs() -> list[Any]:
     return [
         pytest.param(entry, kind, id=f"{entry.spec.name}-{kind}")
         for entry in REGISTRY.entries("tasks")
-        for kind in KINDS
-        if "tiny" in entry.spec.recipes and entry.spec.requires <= REGISTRY.resolve("backbones", kind).spec.provides
+        if "tiny" in entry.spec.recipes
+        for kind in able(entry.spec, REGISTRY)
     ]
-
-
-# What no capability says: their recipes' clips do not suit these networks.
-REFUSED = {
-    ("colorization", "timm/test_resnet"): "points at places, and this network's map of 32 x 32 pixels has one",
-    ("cubic-puzzle", "timm/test_vit"): "does not take frames of 24x24 pixels",
-    ("speednet", "timm/test_vit"): "does not take frames of 24x24 pixels",
-}
 
 
 @pytest.mark.parametrize(("entry", "kind"), pairs())

@@ -71,6 +71,22 @@ def test_errors_are_means_summed_over_scales() -> None:
     assert loss(0.5, gradient_weight=0.0, norm=2)[0] == pytest.approx(1.0 + 0.75, abs=1e-6)
 
 
+def test_standing_still_is_the_last_frame_of_a_past_that_moves() -> None:
+    """The past grows lighter, 0, 51, 102, 153 of 255, and goes on with 204 and 255.
+
+    In [-1, 1] the last frame seen is 0.2, the two to come are 0.6 and 1: (0.16 + 0.64) / 2 = 0.4. The first frame seen,
+    -1, would give (2.56 + 4) / 2 = 3.28, and their mean, -0.4, (1 + 1.96) / 2 = 1.48. In words, which count in [0, 1]:
+    0.2 and 0.4 away.
+    """
+    task = FutureFrames(Blank(), size=8, read_size=0, crop_scale=1.0, scales=2, future=2, gradient_weight=0.0)
+    task.decoder = Says(0.0)  # type: ignore[assignment]
+    clip = torch.tensor([0, 51, 102, 153, 204, 255], dtype=torch.uint8).view(1, 6, 1, 1, 1).expand(1, 6, 8, 8, 3)
+    batch = task.augment(Batch((clip,), {}, torch.tensor([1]), torch.tensor([0])))
+    assert float(task(batch).metrics["still"]) == pytest.approx(0.4, abs=1e-5)
+    (explanation,) = task.explain(batch)
+    assert "differ from the last one seen by 0.300 a pixel" in explanation.answer
+
+
 def test_gradient_differences_are_weighted_and_summed_over_scales() -> None:
     """Flat answers miss one step of 2 in 7 to the right at full size, and two steps of 1 in 3 at half of it."""
     assert loss(0.5, norm_weight=0.0)[0] == pytest.approx(2 / 7 + 2 / 3, abs=1e-6)

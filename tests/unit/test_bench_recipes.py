@@ -139,12 +139,6 @@ def test_tiny_is_the_spec_s_recipe(task: str) -> None:
     assert ours.options == REGISTRY.resolve("tasks", f"{task}@tiny").options
 
 
-@pytest.mark.parametrize("task", recipe_tasks())
-def test_paper_is_the_paper_s_options(task: str) -> None:
-    """A task's defaults are the paper's, and so the recipe has little to add; its note says what differs."""
-    assert len(find_recipe(f"{task}@paper", REGISTRY).note) > 20
-
-
 class _Fakes:
     """Batches of fake videos, long enough for anything; where they move is known."""
 

@@ -205,6 +205,43 @@ def test_masks_and_light_can_be_turned_off() -> None:
     assert (offset.diff(dim=1) != 0).any(), "it changes over the clip"
 
 
+def test_shapes_and_soft_edges_have_the_official_odds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half are rectangles, 35 % ellipses, 15 % rhombi, as ``pick_alphas`` draws them; half are soft, from 0.30-0.45 on.
+
+    Of 3000 patches a share of p has a deviation of sqrt(p (1 - p) / 3000), which is 0.009 at most: within four of them.
+    """
+    clips, patches, frames = 1000, 3, 4
+    looks: dict[str, Tensor] = {}
+
+    def look(clip: Tensor, *_: Tensor, **drawn: Tensor) -> Tensor:
+        looks.update(drawn)
+        return clip
+
+    monkeypatch.setattr("vssl_motion.catch_the_patch.paste_patches", look)
+    task = make(masks=True, patches=patches, frames=frames)
+    light = torch.tensor([0.0, 1.0]).view(1, 2, 1).expand(clips, -1, frames)
+    targets = {"boxes": torch.zeros(clips, patches, frames, 4), "opacity": torch.ones(clips, patches, frames)}
+    raw = torch.zeros(clips, frames, 32, 32, 3, dtype=torch.uint8)
+    task.augment(Batch((raw,), targets | {"light": light}, torch.arange(clips), torch.arange(clips)))
+    shape, edge = looks["shape"], looks["edge"]
+    assert shape.shape == edge.shape == (clips, patches)
+
+    def is_share(found: Tensor, share: float) -> bool:
+        deviation = (share * (1 - share) / found.numel()) ** 0.5
+        return abs(float(found.float().mean()) - share) < 4 * deviation
+
+    for kind, share in ((0, 0.5), (1, 0.35), (2, 0.15)):
+        assert is_share(shape == kind, share), f"shape {kind}"
+    soft = edge < 0.5
+    assert is_share(soft, 0.5)
+    for kind in range(3):
+        assert is_share(soft[shape == kind], 0.5), "whatever the shape"
+    # Uniform over a width of 0.15, whose deviation is 0.15 / sqrt(12) = 0.0433.
+    begins = edge[soft]
+    assert 0.30 <= float(begins.min()) < 0.31 and 0.44 < float(begins.max()) <= 0.45
+    assert float(begins.mean()) == pytest.approx(0.375, abs=4 * 0.0433 / len(begins) ** 0.5)
+
+
 def test_the_last_patch_lies_on_top() -> None:
     clip = torch.zeros(1, 3, 2, 8, 8)
     clip[:, 0, :, :4], clip[:, 1, :, 4:] = 1.0, 1.0  # red above, green below
