@@ -1,4 +1,4 @@
-"""``vssl recipe``: the published setting of each task, and the one that is trained in a minute."""
+"""``vssl recipe``: the published setting of each task, and one that is trained in about a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes of pretraining: for each task the published setting and one that is trained in a minute.
+"""Recipes of pretraining: for each task the published setting and one that is trained in about a minute.
 
 One file a task, ``suites/recipes/TASK.yaml``::
 
@@ -12,8 +12,9 @@ One file a task, ``suites/recipes/TASK.yaml``::
     tiny:
       pretrain: {task: rotation@tiny, backbone: r2plus1d-tiny, steps: 240}
 
-Further names beside ``paper`` and ``tiny`` are further recipes. What stands under ``pretrain`` is a layer of a
-``PretrainConfig`` without data: which videos is the user's to say.
+``tiny`` has as many steps, 240 at most, as one core does in a minute, its start and its evaluation included (what a
+step takes: ``benchmarks/speed/results/tasks.json``). Further names beside ``paper`` and ``tiny`` are further recipes.
+What stands under ``pretrain`` is a layer of a ``PretrainConfig`` without data: which videos is the user's to say.
 """
 
 from __future__ import annotations
