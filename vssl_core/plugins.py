@@ -226,6 +226,8 @@ class Registry:
         if reference.recipe and reference.recipe not in recipes:
             near = near_names(reference.recipe, recipes)
             listed = f"recipes: {', '.join(sorted(recipes))}" if recipes else "it has none"
+            if kind == "tasks" and reference.recipe == "paper":
+                listed += f"; the published setting, optimiser and all, is 'vssl recipe {reference.name}@paper'"
             raise ConfigError(f"{where}: {describe(entry)} has no recipe '{reference.recipe}'{near or ';'} {listed}")
         config = self.config_class(kind, reference.name)
         if config is None:

@@ -22,6 +22,7 @@ from vssl_core.engine.rehearsal import rehearse
 from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
+from vssl_core.transfer.planned import check_videos
 
 __all__ = ["make_plan"]
 
@@ -238,6 +239,12 @@ class _Planner:
             return
         measured = self.registry.resolve("datasets", data.data)
         dataset: Dataset = self.registry.build("datasets", data.data)
+        trained = planned.fingerprint if planned.task.spec.trains else ""
+        try:
+            check_videos(protocol, self.registry, trained, dataset.fingerprint())
+        except ConfigError as error:
+            self._refuse(f"{protocol.reference} of {planned.task.reference} on {measured.name}", str(error))
+            return
         config = replace(
             self.transfer,
             run=planned.config.out,

@@ -178,14 +178,20 @@ class MotionStats(BaseTask):
             words, pictures = [], []
             if "motion" in self.heads:
                 numbers = batch.targets["motion"][row].long().tolist()
-                regions = [division.masks[max(numbers[4 * at] - 1, 0)] for at, division in enumerate(divisions)]
-                pictures.append(
-                    ("where most moves across: block, ring, triangle", _outlined(clip, regions, (1.0, 0.1, 0.1)))
-                )
-                words.append(
-                    f"most moves across in block {numbers[0]}, ring {numbers[4]}, triangle {numbers[8]} (direction "
-                    f"{numbers[1]}, {numbers[5]}, {numbers[9]} of 8), most after frame {numbers[12]}"
-                )
+                for start, way, colour in ((0, "across", (1.0, 0.1, 0.1)), (2, "up or down", (1.0, 0.7, 0.1))):
+                    # So block 0 says; rings and triangles are numbered all the same.
+                    if not numbers[start]:
+                        words.append(f"nothing moves {way}")
+                        continue
+                    regions = [division.masks[numbers[4 * at + start] - 1] for at, division in enumerate(divisions)]
+                    title = f"where motion {way} changes most: block, ring, triangle"
+                    pictures.append((title, _outlined(clip, regions, colour)))
+                    at_most = zip(("block", "ring", "triangle"), range(start, 12, 4), strict=True)
+                    places = (f"{name} {numbers[i]} (direction {numbers[i + 1]} of 8)" for name, i in at_most)
+                    words.append(
+                        f"motion {way} changes most in {', '.join(places)}, most after {numbers[12 + start // 2]}"
+                        " frames of the clip"
+                    )
             if "appearance" in self.heads:
                 numbers = batch.targets["appearance"][row].long().tolist()
                 regions = [division.masks[numbers[4 * at] - 1] for at, division in enumerate(divisions)]

@@ -212,8 +212,10 @@ class OrderPrediction(BaseTask):
         question = f"These {orders.shape[1]} frames are shuffled: in which order were they filmed?"
         explained = []
         for number in batch.targets["order"].tolist():
-            answer = f"filmed {ordinals(orders[number].tolist())}"
-            answer += ", or the same backward" if self.reversal else ""
+            order = orders[number].tolist()
+            answer = f"filmed {ordinals(order)}"
+            # One class: the same row read from the right.
+            answer += f", or {ordinals(order[::-1])}" if self.reversal else ""
             captions = ("the frames as shown, with their numbers in the video",)
             explained.append(Explanation(question, f"{answer} (class {number + 1} of {len(orders)})", captions))
         return explained

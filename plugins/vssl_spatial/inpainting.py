@@ -164,11 +164,12 @@ class Inpainting(BaseTask):
         whole = paste_blocks(clip, batch.targets["block"], batch.targets["place"])
         explained = []
         for row, place in enumerate(batch.targets["place"].tolist()):
-            where = [f"{first} to {first + length - 1}" for first, length in zip(place, self.block, strict=True)]
+            # Counted from 1, as everywhere that people read.
+            where = [f"{first + 1} to {first + length}" for first, length in zip(place, self.block, strict=True)]
             explained.append(
                 Explanation(
                     "What is behind the hole?",
-                    f"what frames {where[0]} show in rows {where[1]}, columns {where[2]}",
+                    f"what frames {where[0]} of the clip show in rows {where[1]}, columns {where[2]}",
                     ("the clip with its hole",),
                     (("the answer in its place", whole[row]),),
                 )

@@ -153,6 +153,8 @@ class PlaybackRatePerception(BaseTask):
         classifier_rate: float = 10.0,
     ) -> None:
         super().__init__(backbone)
+        if classification <= 0 and reconstruction <= 0:
+            raise ConfigError("task.classification and task.reconstruction are both 0: nothing is learnt; raise one")
         read = read_size or size
         self.rebuild = reconstruction > 0
         self.attend = motion_attention and self.rebuild

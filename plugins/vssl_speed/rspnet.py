@@ -167,6 +167,8 @@ class RelativeSpeed(BaseTask):
         super().__init__(backbone)
         if not speeds or min(speeds) < 2:
             raise ConfigError(f"task.speeds={list(speeds)}; expected one or more numbers >= 2, such as [2]: 1 is given")
+        if appearance_weight <= 0 and speed_weight <= 0:
+            raise ConfigError("task.appearance_weight and task.speed_weight are both 0: nothing is learnt; raise one")
         read = read_size or size
         self._planner = RspnetPlanner(frames, stride, tuple(speeds), (read, read), fit, short_video)
         self._augmentation: dict[str, Any] = {"size": size, "crop_scale": crop_scale, "flip": flip, "jitter": jitter}

@@ -231,7 +231,7 @@ class SpeedNet(BaseTask):
             zip(batch.targets["fast"].tolist(), batch.targets["factor"].tolist(), strict=True)
         ):
             words = ["sped up" if one else "normal speed" for one in fast]
-            captions = tuple(f"{word} (x{by:.2f})" for word, by in zip(words, factor, strict=True))
+            captions = tuple(f"{word} (on average x{by:.2f})" for word, by in zip(words, factor, strict=True))
             answer = "; ".join(f"clip {n}: {word}" for n, word in enumerate(words, 1))
             pictures: tuple[tuple[str, Tensor], ...] = ()
             if self.resize == "batch":

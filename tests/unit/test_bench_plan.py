@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.bench_fakes import fake_registry
+from support.first_party import first_party_registry
 
 from vssl_bench.jobs import Plan, parse_filters
 from vssl_bench.plan import make_plan
@@ -172,3 +173,17 @@ def test_overrides(tmp_path: Path) -> None:
         load("pretrain.9.task=rtt")
     with pytest.raises(ConfigError, match="no suite is called 'nothing'"):
         load_suite("nothing", (), registry)
+
+
+def test_an_audit_of_videos_that_are_not_the_run_s_own_is_refused() -> None:
+    registry = first_party_registry()
+    data = [{"data": {"name": "toy-physics", "n_train": 60}, "labels": ["law"], "pretrain_data": "toy-physics"}]
+    suite = _suite(
+        data=data, transfer={"protocols": ["shortcut-audit", "knn@tiny"]}, pretrain=["rtt@tiny", "random-init"]
+    )
+    plan = make_plan(parse_suite(suite, "test"), registry, OUT, rehearsal=False)
+    assert [(refusal.what, "the run itself held out" in refusal.reason) for refusal in plan.refused] == [
+        ("shortcut-audit of rtt@tiny on toy-physics", True)
+    ]
+    measured = [(job.task, job.protocol) for job in plan.jobs if job.kind == "transfer"]
+    assert measured == [("rtt@tiny", "knn@tiny"), ("random-init", "shortcut-audit"), ("random-init", "knn@tiny")]

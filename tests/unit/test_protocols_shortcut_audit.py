@@ -23,6 +23,7 @@ from vssl_core.plugins import Registry
 from vssl_core.store.runs import RunFolder
 from vssl_core.testing.fakes import FakeDataset
 from vssl_core.transfer.evaluate import run_transfer
+from vssl_core.transfer.planned import plan_transfer
 from vssl_protocols.audit_chart import Bar, draw_chart
 from vssl_protocols.perturb import PERTURBATIONS, crop_borders, freeze, grey, reencode, shuffle
 from vssl_protocols.shortcut_audit import ShortcutAudit
@@ -352,3 +353,13 @@ def test_a_run_that_would_be_another_one_today_is_refused(tmp_path: Path, regist
     (run / "config.yaml").write_text(text.replace("batch_size: 4", "batch_size: 5"))
     with pytest.raises(CheckpointError, match="changed since"):
         _audit(run, registry)
+
+
+def test_another_set_than_the_run_s_own_is_refused_before_anything_is_read(tmp_path: Path, registry: Registry) -> None:
+    """It would be audited on the run's own held-out videos, under the other set's name."""
+    run = _pretrain(tmp_path / "run", registry, "pace@tiny")
+    other = TransferConfig(run=str(run), protocol="shortcut-audit", data={"name": "toy-physics", "n_train": 30})
+    with pytest.raises(ConfigError, match=r"asks about the videos that the run itself held out.*leave data= out"):
+        plan_transfer(other, registry)
+    knn = TransferConfig(run=str(run), protocol="knn@tiny", data={"name": "toy-physics", "n_train": 30})
+    assert plan_transfer(knn, registry).data.name == "toy-physics"

@@ -241,7 +241,21 @@ def test_it_says_what_is_asked() -> None:
     for explanation in task.explain(batch):
         assert "Where does most move" in explanation.question
         assert "block" in explanation.answer and "mostly" in explanation.answer
-        assert [picture.shape for _, picture in explanation.pictures] == [(3, 8, 32, 32)] * 2
+        # Motion across, motion up or down, colours.
+        assert [picture.shape for _, picture in explanation.pictures] == [(3, 8, 32, 32)] * 3
+        assert explanation.answer.count("motion") == 2
+
+
+def test_it_says_where_nothing_moves() -> None:
+    task = make()
+    batch = task.augment(fake_batch(task, 1))
+    numbers = batch.targets["motion"].clone()
+    # Blocks 0: what motion_labels says of a clip that stands still.
+    numbers[:, [0, 2]] = 0
+    numbers[:, [1, 3]] = 0
+    (explanation,) = task.explain(batch._replace(targets={**batch.targets, "motion": numbers}))
+    assert explanation.answer.startswith("nothing moves across; nothing moves up or down; colours change most")
+    assert [title for title, _ in explanation.pictures] == ["where colours change most"]
 
 
 def test_run_ids_follow_the_provider() -> None:

@@ -214,7 +214,9 @@ def test_explanations_say_what_is_right() -> None:
     right, wrong = asked("shuffle-learn", in_order=[1, 0])
     assert right[0] == "in order"
     assert wrong[0].startswith("not in order")
-    assert asked("opn", order=[1])[0][0] == "filmed first, second, fourth, third, or the same backward (class 2 of 12)"
+    assert asked("opn", order=[1])[0][0] == (
+        "filmed first, second, fourth, third, or third, fourth, second, first (class 2 of 12)"
+    )
     answer, captions = asked("odd-one-out", odd=[2])[0]
     assert answer == "the third clip is the odd one"
     assert [caption.endswith("out of order") for caption in captions] == [False, False, True]

@@ -146,7 +146,8 @@ def test_it_says_what_is_asked() -> None:
     batch = task.augment(raw)
     for row, explanation in enumerate(task.explain(batch)):
         t, y, x = batch.targets["place"][row].tolist()
-        assert explanation.answer == f"what frames {t} to {t + 3} show in rows {y} to {y + 15}, columns {x} to {x + 15}"
+        places = f"frames {t + 1} to {t + 4} of the clip show in rows {y + 1} to {y + 16}, columns {x + 1} to {x + 16}"
+        assert explanation.answer == f"what {places}"
         ((_, whole),) = explanation.pictures
         torch.testing.assert_close(whole, raw.views[0][row].permute(3, 0, 1, 2).float() / 255)
 

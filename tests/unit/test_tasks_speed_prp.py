@@ -118,6 +118,11 @@ def test_the_classifier_learns_faster() -> None:
     assert [p.shape for p in task.param_groups()[1]["params"]] == [(3, 16), (3,)]
 
 
+def test_no_loss_at_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match="both 0: nothing is learnt"):
+        small(classification=0.0, reconstruction=0.0)
+
+
 def test_less_is_read_where_less_is_asked() -> None:
     assert len(small().planner()(video(), np.random.default_rng(0))[0]) == 3
     assert len(small(motion_attention=False).planner()(video(), np.random.default_rng(0))[0]) == 2

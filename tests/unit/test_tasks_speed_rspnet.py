@@ -140,6 +140,11 @@ def test_weights_turn_losses_off() -> None:
         assert float(output.loss.detach()) == pytest.approx(float(output.metrics[kept]))
 
 
+def test_no_loss_at_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match="both 0: nothing is learnt"):
+        make(appearance_weight=0.0, speed_weight=0.0)
+
+
 def test_keys_as_near_as_each_other_are_right_half_of_the_time() -> None:
     """Of still videos both keys are one: nobody can tell them apart, and accuracy is that of guessing."""
     task = make()

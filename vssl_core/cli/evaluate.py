@@ -49,7 +49,7 @@ def command(run: str, arguments: tuple[str, ...], as_json: bool, quiet: bool) ->
     if as_json:
         print_json(record)
     else:
-        _print_record(record)
+        _print_record(record, Path(config.out or Path(run, "transfer", record["run_id"])))
 
 
 def _measured_on(record: Mapping[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _known_runs(run: str) -> str:
     return near_names(Path(run).name, runs)
 
 
-def _print_record(record: Mapping[str, Any]) -> None:
+def _print_record(record: Mapping[str, Any], folder: Path) -> None:
     console = output()
     console.print(f"{record['name']} on {_measured_on(record)}", style="bold", soft_wrap=True)
     rows = []
@@ -83,6 +83,8 @@ def _print_record(record: Mapping[str, Any]) -> None:
     console.print(simple_table(["metric", "value", "chance", "n"], rows))
     if any(metric["primary"] for metric in record["metrics"]):
         console.print("* what a board shows")
+    for picture in sorted((folder / "work").glob("*.png")):
+        console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
     if record["unreadable"]:
         console.print(
             f"{len(record['unreadable'])} unreadable videos, counted as wrong and named in the record", style="yellow"

@@ -14,7 +14,7 @@ from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
 from vssl_core.store.runs import RunFolder
 
-__all__ = ["PlannedTransfer", "plan_transfer"]
+__all__ = ["PlannedTransfer", "check_videos", "plan_transfer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,32 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
         )
     config = replace(config, data=value, label=label)
     fingerprint = dataset.fingerprint()
+    check_videos(protocol, registry, pretrain["data"]["fingerprint"] if pretrain["trains"] else "", fingerprint)
     identity = transfer_identity(config, pretrain["run_id"], protocol, data, fingerprint, label)
     task = _reference(pretrain["components"]["task"])
     words = (protocol.reference, data.name, label, task, f"s{config.seed}")
     return PlannedTransfer(
         config, source, pretrain, protocol, data, dataset, fingerprint, identity, run_id(identity, *words)
     )
+
+
+def check_videos(protocol: Resolved, registry: Registry, trained: str, measured: str) -> None:
+    """Refuse another set than a run's own where a protocol asks about the videos that it held out (``own_videos``).
+
+    Args:
+        protocol: the protocol.
+        registry: the components.
+        trained: fingerprint of the pretraining's set; empty: nothing was trained.
+        measured: fingerprint of the set that is to be measured on.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    if trained and trained != measured and getattr(registry.load("protocols", protocol.name), "own_videos", False):
+        raise ConfigError(
+            f"protocol={protocol.name} asks about the videos that the run itself held out, and data= is another set; "
+            "leave data= out"
+        )
 
 
 def _pretrain_data(pretrain: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,13 +19,15 @@ function drawPlot(holder, cells, cost, tip) {
   const y = valueScale(shown, height - margin.bottom, margin.top);
   drawAxes(svg, x, y, cost, { width, height, margin, unit: isFraction(shown[0]) ? "percent" : "points" });
 
-  const chance = shown.find((cell) => cell.chance !== null);
+  // Tasks asked about themselves guess among as many answers as each has: no one line is the chance of all.
+  const chances = new Set(shown.filter((cell) => cell.chance !== null).map((cell) => cell.chance));
   const right = width - margin.right;
   const labels = [];
-  if (chance) {
-    const at = y(chance.chance);
+  if (chances.size === 1) {
+    const [chance] = chances;
+    const at = y(chance);
     svg.append(make("line", { class: "chance", x1: margin.left, x2: right, y1: at, y2: at }));
-    labels.push({ at, text: `chance ${percent(chance.chance)}` });
+    labels.push({ at, text: `chance ${percent(chance)}` });
   }
   for (const cell of floors) {
     const at = y(cell.mean);
