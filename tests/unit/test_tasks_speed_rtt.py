@@ -151,3 +151,19 @@ def test_networks_applied_frame_by_frame_are_refused() -> None:
     task = REGISTRY.resolve("tasks", "rtt@tiny")
     assert "offers temporal;" in (check_pair(task, REGISTRY.resolve("backbones", "timm/test_vit")) or "")
     assert check_pair(task, REGISTRY.resolve("backbones", "r2plus1d-tiny")) is None
+
+
+@pytest.mark.parametrize("per_frame", [True, False])
+def test_colours_are_drawn_for_every_frame_or_for_the_clip(per_frame: bool) -> None:
+    task = RecognizeTransformation(TinyNet(), frames=8, size=16, read_size=0, per_frame_jitter=per_frame, grey=0.5)
+    batch = make_batch(task, n=8, n_frames=200)
+    still = batch.views[0][:, :1].expand(-1, 8, -1, -1, -1)
+    (clip,) = task.augment(batch._replace(views=(still,))).views
+    grey = (clip - clip[:, :1]).abs().amax(dim=(1, 3, 4)) < 1e-6
+    if per_frame:
+        light = clip.mean(dim=(1, 3, 4))
+        assert bool((light.amax(dim=1) - light.amin(dim=1) > 1e-3).all())
+        assert not torch.equal(grey.any(dim=1), grey.all(dim=1))
+    else:
+        assert torch.equal(clip, clip[:, :, :1].expand_as(clip))
+    assert 0 < int(grey.sum()) < grey.numel()
