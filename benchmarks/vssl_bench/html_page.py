@@ -52,7 +52,7 @@ def _plain(board: Board) -> dict[str, Any]:
     rows = sum(len(table.rows) for table in board.tables)
     runs = len({run for cell in board.cells for run in cell.run_ids})
     return {
-        "about": _about(rows, len(board.tables), runs),
+        "about": _about(rows, len(board.tables), runs) + (f". {count_wins(board.wins)}" if board.wins else ""),
         "tables": [
             {
                 "data": table.data,

@@ -197,6 +197,9 @@ def test_every_format_shows_the_count_and_the_verdicts() -> None:
     assert json.loads(to_json(board))["wins"][0]["won"] is True
     without = make_board(_records([0.8], [0.3]))
     assert "Named cells" not in to_markdown(without) and 'id="wins"' not in to_html(without)
+    # The first lines of the page say it too.
+    assert "tasks win the cell" in texts["html"].partition('"about":')[2].partition('"tables":')[0]
+    assert "tasks win the cell" not in to_html(without)
 
 
 # --------------------------------------------------------------------------------------------- choosing, and the suites
