@@ -19,7 +19,7 @@ from vssl_core.config.schema import PretrainConfig, TransferConfig
 from vssl_core.contracts import Dataset
 from vssl_core.engine.planned import PlannedPretrain, check_pair, plan_pretrain
 from vssl_core.engine.rehearsal import rehearse
-from vssl_core.errors import ConfigError
+from vssl_core.errors import ConfigError, VsslError
 from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
 from vssl_core.transfer.planned import check_videos
@@ -242,8 +242,9 @@ class _Planner:
         trained = planned.fingerprint if planned.task.spec.trains else ""
         try:
             check_videos(protocol, self.registry, trained, dataset.fingerprint())
-        except ConfigError as error:
-            self._refuse(f"{protocol.reference} of {planned.task.reference} on {measured.name}", str(error))
+        except VsslError as error:
+            where = shown(data.data)
+            self._refuse(f"{protocol.reference} of {planned.task.reference} on {where}", str(error))
             return
         config = replace(
             self.transfer,

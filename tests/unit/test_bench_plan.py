@@ -183,7 +183,7 @@ def test_an_audit_of_videos_that_are_not_the_run_s_own_is_refused() -> None:
     )
     plan = make_plan(parse_suite(suite, "test"), registry, OUT, rehearsal=False)
     assert [(refusal.what, "the run itself held out" in refusal.reason) for refusal in plan.refused] == [
-        ("shortcut-audit of rtt@tiny on toy-physics", True)
+        ("shortcut-audit of rtt@tiny on toy-physics(n_train=60)", True)
     ]
     measured = [(job.task, job.protocol) for job in plan.jobs if job.kind == "transfer"]
     assert measured == [("rtt@tiny", "knn@tiny"), ("random-init", "shortcut-audit"), ("random-init", "knn@tiny")]

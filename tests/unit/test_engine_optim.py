@@ -52,6 +52,15 @@ def test_published_momentum_is_plain(task: str) -> None:
     """timm's ``sgd`` is Nesterov's, which none of the published settings is."""
     config = find_recipe(f"{task}@paper", REGISTRY).config().optim
     optimizer = make_optimizer([{"params": list(network().parameters())}], config)
-    assert not any(group.get("nesterov") for group in optimizer.param_groups)
+    assert config.name != "sgd" and not any(group.get("nesterov") for group in optimizer.param_groups)
     if isinstance(optimizer, torch.optim.SGD):
         assert all(group["momentum"] == config.momentum for group in optimizer.param_groups)
+
+
+# Caffe's and TensorFlow's originals spare biases; tasks whose optimiser is not published have that of another.
+SPARED = {"shuffle-learn", "opn", "jigsaw", "rtt", "simclr", "videomae", "colorization", "inpainting", "future-frames"}
+
+
+def test_what_is_decayed_is_as_published() -> None:
+    found = {task: find_recipe(f"{task}@paper", REGISTRY).config().optim.decayed for task in recipe_tasks()}
+    assert {task for task, decayed in found.items() if decayed == "matrices"} == SPARED & found.keys()

@@ -41,6 +41,8 @@ def option(
     An option that is added later says with ``before`` which of its values is what was done without it. A run with that
     value keeps the ``run_id`` that it had, so that nothing is repeated for an option that changes nothing.
     """
+    if before is not None and (component or components):
+        raise TypeError("before: an option that holds components cannot be added later without new run ids")
     metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
     metadata |= {"component": component, "components": components, "before": before}
     if isinstance(default, (list, dict)):

@@ -105,8 +105,8 @@ def check_videos(protocol: Resolved, registry: Registry, trained: str, measured:
     """
     if trained and trained != measured and getattr(registry.load("protocols", protocol.name), "own_videos", False):
         raise ConfigError(
-            f"protocol={protocol.name} asks about the videos that the run itself held out, and data= is another set; "
-            "leave data= out"
+            f"protocol={protocol.name} asks about the videos that the run itself held out, and this is another set, or "
+            "it has changed since: measure on the set that the run was trained on (leave data= out)"
         )
 
 
