@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
-from support.catalogue_page import guess_table, named_cells, pretext_table, speed_table
+from support.catalogue_page import audit_table, guess_table, named_cells, pretext_table, speed_table
 from support.outside import ROOT
 
 from vssl_bench.plan import make_plan
+from vssl_bench.recipes import find_recipe, recipe_tasks
 from vssl_bench.suite import load_suite
 from vssl_core.cli.main import OWN_VERBS
+from vssl_core.components import Reference
 from vssl_core.plugins import Registry
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("examples/*/README.md")])
@@ -110,3 +113,18 @@ def test_every_official_number_can_be_made_again() -> None:
         text = (ROOT / "tests/golden/make" / f"{task}.py").read_text(encoding="utf-8")
         assert re.search(r"^    git clone https://github\.com/\S+$", text, re.MULTILINE)
         assert re.search(r"^COMMITS? = .*[0-9a-f]{40}", text, re.MULTILINE), task
+
+
+@pytest.mark.parametrize("suite", ["shortcut-audit", "shortcut-audit-real"])
+def test_the_page_of_tasks_shows_its_audits(suite: str) -> None:
+    assert audit_table(suite) in (ROOT / "docs/tasks.md").read_text(encoding="utf-8")
+
+
+def test_speeds_are_those_of_the_recipes(registry: Registry) -> None:
+    rows = json.loads((ROOT / "benchmarks/speed/results/tasks.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["task"] for row in rows} == set(recipe_tasks())
+    for row in rows:
+        config = find_recipe(f"{row['task']}@tiny", registry).config()
+        assert (row["backbone"], row["batch"]) == (Reference.parse(config.backbone, where="").name, config.batch_size)
+        # A minute on one core, its start and its evaluation included.
+        assert row["seconds"]["median_cpu"] * config.steps <= 55, row["task"]
