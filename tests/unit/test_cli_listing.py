@@ -127,7 +127,7 @@ def test_info_as_json(run: Any) -> None:
     options = {option["name"]: option for option in told["options"]}
     assert options["fit"]["choices"] == ["short-side-crop", "stretch", "pad"]
     assert options["crop_scale"] == {
-        "name": "crop_scale", "type": "float", "default": 0.6, "minimum": 0.05, "maximum": 1.0, "choices": None,
+        "name": "crop_scale", "type": "float", "default": 0.766, "minimum": 0.05, "maximum": 1.0, "choices": None,
         "doc": options["crop_scale"]["doc"],
     }  # fmt: skip
     assert all(option["doc"] for option in options.values())

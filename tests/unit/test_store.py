@@ -93,6 +93,7 @@ class FakeResolved:
     def __init__(self, name: str, options: dict[str, Any], version: int = 1, **spec: Any) -> None:
         self.name, self.options, self.version = name, options, version
         self.inner: dict[str, FakeResolved] = {}
+        self.unchanged: frozenset[str] = frozenset()
         self.spec = Spec(name=name, target="a:b", **spec)
 
 
