@@ -17,7 +17,7 @@ Where this deviates:
   drawn freely.
 - Clips are by default those of ``train_test_C3D.py``, 112 x 112 of 128 x 171 pixels, here of the central square of 128,
   with the colours of ``train_test_ResNet3D.py``: drawn for every frame (``per_frame_jitter``), one frame in five grey
-  (``grey``), since a change of light over time would tell the order. Brightness, contrast and saturation are factors in
+  (``grey``). Brightness, contrast and saturation are factors in
   [0.8, 1.2]; there brightness moves by up to an eighth of the range and saturation by half, in either order.
 - Crops vary in scale and in aspect ratio, by torchvision's law, as in all tasks here.
 - A random order is never the identity or its reverse, a warp never has equal steps; officially both can happen, rarely.
