@@ -127,6 +127,12 @@ class Resolved:
         return self.spec.requires.union(*(inner.requires for inner in self.inner.values()))
 
     @property
+    def provides(self) -> frozenset[str]:
+        """What it offers, and of a task what the tasks inside it do."""
+        tasks = [inner.provides for inner in self.inner.values() if inner.kind == "tasks"]
+        return self.spec.provides.union(*tasks if self.kind == "tasks" else ())
+
+    @property
     def version(self) -> int:
         """The component's version."""
         return self.entry.spec.version

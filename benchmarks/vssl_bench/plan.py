@@ -19,10 +19,10 @@ from vssl_core.config.schema import PretrainConfig, TransferConfig
 from vssl_core.contracts import Dataset
 from vssl_core.engine.planned import PlannedPretrain, check_pair, plan_pretrain
 from vssl_core.engine.rehearsal import rehearse
-from vssl_core.errors import ConfigError, VsslError
+from vssl_core.errors import ConfigError
 from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
-from vssl_core.transfer.planned import check_videos
+from vssl_core.transfer.planned import check_question
 
 __all__ = ["make_plan"]
 
@@ -239,12 +239,9 @@ class _Planner:
             return
         measured = self.registry.resolve("datasets", data.data)
         dataset: Dataset = self.registry.build("datasets", data.data)
-        trained = planned.fingerprint if planned.task.spec.trains else ""
-        try:
-            check_videos(protocol, self.registry, trained, dataset.fingerprint())
-        except VsslError as error:
-            where = shown(data.data)
-            self._refuse(f"{protocol.reference} of {planned.task.reference} on {where}", str(error))
+        reason = check_question(protocol, planned.task, planned.fingerprint, dataset.fingerprint())
+        if reason:
+            self._refuse(f"{protocol.reference} of {planned.task.reference} on {shown(data.data)}", reason)
             return
         config = replace(
             self.transfer,

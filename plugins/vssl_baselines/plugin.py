@@ -60,6 +60,7 @@ def vssl_tasks() -> Iterable[Spec]:
         target="vssl_baselines.supervised:Supervised",
         config="vssl_baselines.config:SupervisedConfig",
         summary="ceiling: the backbone trained from scratch on labels; with frames=1 on single frames",
+        provides=frozenset({"accuracy"}),
         needs_labels=True,
         recipes={
             "tiny": {"frames": 8, "stride": 2, "size": 32, "read_size": 0},

@@ -19,6 +19,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_contrast.config:SimCLRConfig",
         summary="clips of one video attract, those of others repel (CVRL, rho-SimCLR)",
         paper="2008.03800",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,

@@ -20,6 +20,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="are these three frames in the order of time (Shuffle & Learn)",
         paper="1603.08561",
         requires=frozenset({"frames"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "stride": 8,
@@ -40,6 +41,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="in which order were these frames filmed, up to reversal (OPN)",
         paper="1708.01246",
         requires=frozenset({"frames"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "stride": 16,
@@ -63,6 +65,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="which of several clips of one video is out of order (O3N)",
         paper="1611.06646",
         requires=frozenset({"temporal"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -81,6 +84,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_order.config:ClipOrderConfig",
         summary="in which order were these clips of one video (VCOP)",
         paper="10.1109/CVPR.2019.01058",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -101,6 +105,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="is this clip played forward or backward (T-CAM)",
         paper="10.1109/CVPR.2018.00840",
         requires=frozenset({"map"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -122,6 +127,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="which of several later clips follows a clip soonest (Skip-Clip)",
         paper="1910.12770",
         requires=frozenset({"map"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,

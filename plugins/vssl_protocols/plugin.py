@@ -58,4 +58,5 @@ def vssl_protocols() -> Iterator[Spec]:
         target="vssl_protocols.shortcut_audit:ShortcutAudit",
         config="vssl_protocols.config:ShortcutAuditConfig",
         summary="the task's own accuracy on clips frozen, shuffled, re-encoded, without borders and without colour",
+        requires=frozenset({"accuracy"}),
     )

@@ -41,13 +41,7 @@ _AS_THEY_ARE = "as they are"
 
 
 class ShortcutAudit:
-    """The protocol ``shortcut-audit``; the options are those of ``ShortcutAuditConfig``.
-
-    Attributes:
-        own_videos: what it asks about are the videos that the run held out; another set is refused.
-    """
-
-    own_videos = True
+    """The protocol ``shortcut-audit``; the options are those of ``ShortcutAuditConfig``."""
 
     def __init__(
         self,

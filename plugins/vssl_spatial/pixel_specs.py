@@ -18,6 +18,7 @@ def pixel_tasks() -> Iterator[Spec]:
         summary="which colours a grey clip has, copied from earlier clips by pointing at them",
         paper="1806.09594",
         requires=frozenset({"map"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 4,

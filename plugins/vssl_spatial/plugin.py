@@ -21,6 +21,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="in which order were these nine tiles of a frame",
         paper="1603.09246",
         requires=frozenset({"frames"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 4,
@@ -42,6 +43,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_spatial.config:CubicPuzzleConfig",
         summary="in which order were these four pieces of a clip, in space or in time",
         paper="1811.09795",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 6,
@@ -61,6 +63,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_spatial.config:RotationConfig",
         summary="by how many quarters of a circle was this clip turned",
         paper="1811.11387",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -81,6 +84,7 @@ def vssl_tasks() -> Iterable[Spec]:
         paper="2001.00294",
         # Parts of a clip exchanged in time have the same mean: without order ``adjacent`` is ``original``.
         requires=frozenset({"temporal"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 6,

@@ -20,6 +20,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="which temporal transformation was applied: speeds, random order, periodic, warp, ...",
         paper="2007.10730",
         requires=frozenset({"temporal"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -42,6 +43,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_speed.config:PaceConfig",
         summary="how fast a clip was played, among rates 1..4",
         paper="2008.05861",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -64,6 +66,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="is a clip played at normal speed or sped up, with shortcuts closed",
         paper="2004.06130",
         requires=frozenset({"map"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -86,6 +89,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="at which rate was a clip read, and what does it look like at twice that rate",
         paper="2006.11476",
         requires=frozenset({"map"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -108,6 +112,7 @@ def vssl_tasks() -> Iterable[Spec]:
         summary="which clip of a video is fastest, reversed, ...: ranked among each other, not classified",
         paper="2205.02028",
         requires=frozenset({"temporal"}),
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -128,6 +133,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_speed.config:RspnetConfig",
         summary="which of two clips is played at the speed of a third; clips of one video attract",
         paper="2011.07949",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,
@@ -152,6 +158,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_speed.config:VthclConfig",
         summary="a video read slowly and read fast attract, at several depths of the network",
         paper="2006.15489",
+        provides=frozenset({"accuracy"}),
         recipes={
             "tiny": {
                 "frames": 8,

@@ -334,7 +334,7 @@ def check(task: type, **spec: Any) -> None:
     class Plugin:
         @hookimpl
         def vssl_tasks(self) -> Any:
-            told = {"summary": "a task", **spec}
+            told = {"summary": "a task", "provides": frozenset({"accuracy"}), **spec}
             yield Spec(name="mine", target=f"{HERE}:Task", config=f"{HERE}:Options", **told)
 
     registry = isolated_registry(acme=Plugin())
@@ -344,6 +344,21 @@ def check(task: type, **spec: Any) -> None:
 def test_a_task_that_keeps_the_contract_passes() -> None:
     check(Good)
     check(Good, recipes={"tiny": {"frames": 2}})
+
+
+class Scores(Good):
+    """Measures something that is neither right nor wrong."""
+
+    def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
+        return {"score": (torch.tensor(2.0), 4)}
+
+
+def test_what_a_spec_says_of_right_answers_must_be_what_is_measured() -> None:
+    check(Scores, provides=frozenset())
+    with pytest.raises(ConformanceError, match=r"evaluate counts no right answers: score"):
+        check(Scores)
+    with pytest.raises(ConformanceError, match=r"counts right answers \(accuracy\); say provides=frozenset"):
+        check(Good, provides=frozenset())
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -182,8 +182,35 @@ def test_an_audit_of_videos_that_are_not_the_run_s_own_is_refused() -> None:
         data=data, transfer={"protocols": ["shortcut-audit", "knn@tiny"]}, pretrain=["rtt@tiny", "random-init"]
     )
     plan = make_plan(parse_suite(suite, "test"), registry, OUT, rehearsal=False)
-    assert [(refusal.what, "the run itself held out" in refusal.reason) for refusal in plan.refused] == [
-        ("shortcut-audit of rtt@tiny on toy-physics(n_train=60)", True)
+    assert [(refusal.what, refusal.reason.partition("; ")[2]) for refusal in plan.refused] == [
+        (
+            "shortcut-audit of rtt@tiny on toy-physics(n_train=60)",
+            "this is another set, or it has changed since: measure on the set that the run was trained on (leave data= "
+            "out)",
+        ),
+        (
+            "shortcut-audit of random-init on toy-physics(n_train=60)",
+            "random-init is not trained: choose the run of a task that is",
+        ),
     ]
     measured = [(job.task, job.protocol) for job in plan.jobs if job.kind == "transfer"]
-    assert measured == [("rtt@tiny", "knn@tiny"), ("random-init", "shortcut-audit"), ("random-init", "knn@tiny")]
+    assert measured == [("rtt@tiny", "knn@tiny"), ("random-init", "knn@tiny")]
+
+
+def test_an_audit_of_a_task_without_an_accuracy_is_refused_and_sums_offer_what_their_tasks_do() -> None:
+    suite = _suite(
+        data=["toy-motion"],
+        transfer={"protocols": ["shortcut-audit"]},
+        pretrain=[
+            "inpainting@tiny",
+            "rotation@tiny",
+            {"task": {"name": "multi", "of": {"inpainting@tiny": 1.0, "pace@tiny": 1.0}}},
+            {"task": {"name": "multi", "of": {"inpainting@tiny": 1.0, "future-frames@tiny": 1.0}}},
+            {"task": {"name": "random-labels", "of": "motion-stats@tiny"}},
+        ],
+    )
+    plan = make_plan(parse_suite(suite, "test"), first_party_registry(), OUT, rehearsal=False)
+    audited = {job.task for job in plan.jobs if job.kind == "transfer"}
+    assert audited == {"rotation@tiny", "multi(of={inpainting@tiny=1.0, pace@tiny=1.0})"}
+    assert len(plan.refused) == 3
+    assert all("needs one that offers accuracy; " in refusal.reason for refusal in plan.refused)

@@ -23,8 +23,10 @@ class Spec:
         version: raised when results stop being comparable with those of the version before.
         paper: arXiv id or DOI.
         requires: capabilities asked of the backbone: ``"map"``, ``"temporal"`` (features of a clip depend on the order
-            of its frames), ``"tokens"``, ``"masking"``, ``"frames"``.
-        provides: capabilities that a backbone offers.
+            of its frames), ``"tokens"``, ``"masking"``, ``"frames"``. A protocol asks them of the pretext task: such a
+            protocol puts the trained task's own question to the videos that its pretraining held out.
+        provides: capabilities that a backbone offers; of a task ``"accuracy"``: its ``evaluate`` counts right answers,
+            as ``accuracy`` or ``NAME_top1``.
         needs_labels: the task is given labels (``supervised`` alone among the first-party tasks).
         trains: ``False`` for floors: nothing is trained, whatever budget the configuration names.
         uses_backbone: ``False`` for floors that bring an encoder of their own (pixels, motion energy).

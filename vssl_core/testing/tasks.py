@@ -37,7 +37,8 @@ def check_task(
     Its options are documented and are its constructor's keywords. The planner is picklable, plans the same from one
     generator, asks for frames that exist and refuses short videos by ``ClipError`` alone. ``augment`` gives float views
     in [0, 1], the same for a split batch. The loss is a finite scalar whose gradient reaches the backbone. ``evaluate``
-    changes nothing. Every parameter that learns is in one parameter group. What was saved can be put back.
+    changes nothing, and counts right answers where the Spec provides ``"accuracy"``, and only there. Every parameter
+    that learns is in one parameter group. What was saved can be put back.
 
     Args:
         component: an ``Entry`` (taken with its recipe ``tiny`` where it has one), or what configurations say:
@@ -76,7 +77,9 @@ def check_task(
     _check_step(task, batch, expect)
     _check_evaluate(task, batch, expect)
     _check_reload(task, build, batch, expect)
-    options = registry.resolve("tasks", value).options
+    resolved = registry.resolve("tasks", value)
+    _check_accuracy(task.evaluate(batch), "accuracy" in resolved.provides, expect)
+    options = resolved.options
     check_encoder(task.encoder(), expect, frames=int(options.get("frames", 8)), size=int(options.get("size", 32)))
 
 
@@ -235,6 +238,14 @@ def _check_evaluate(task: Any, batch: Batch, expect: Expect) -> None:
         expect(torch.equal(total, again[name][0]), f"evaluate's '{name}' changes when it is called again")
         if name == "accuracy":
             expect(-1e-4 <= float(total) <= n + 1e-4, f"evaluate counts {float(total)} right of {n}")
+
+
+def _check_accuracy(figures: Mapping[str, Any], offered: bool, expect: Expect) -> None:
+    """What plans are made by must be what is measured."""
+    counted = "accuracy" in figures or any(name.endswith("_top1") for name in figures)
+    say = 'provides=frozenset({"accuracy"})'
+    expect(offered or not counted, f"evaluate counts right answers ({', '.join(figures)}); say {say} in its Spec")
+    expect(counted or not offered, f"its Spec says {say}, and evaluate counts no right answers: {', '.join(figures)}")
 
 
 def _check_reload(task: Any, build: Any, batch: Batch, expect: Expect) -> None:

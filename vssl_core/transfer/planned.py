@@ -14,7 +14,7 @@ from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
 from vssl_core.store.runs import RunFolder
 
-__all__ = ["PlannedTransfer", "check_videos", "plan_transfer"]
+__all__ = ["PlannedTransfer", "check_question", "plan_transfer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,11 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
         )
     config = replace(config, data=value, label=label)
     fingerprint = dataset.fingerprint()
-    check_videos(protocol, registry, pretrain["data"]["fingerprint"] if pretrain["trains"] else "", fingerprint)
+    if protocol.spec.requires:
+        asked = registry.resolve("tasks", _task_value(pretrain))
+        reason = check_question(protocol, asked, pretrain["data"]["fingerprint"], fingerprint)
+        if reason:
+            raise ConfigError(reason)
     identity = transfer_identity(config, pretrain["run_id"], protocol, data, fingerprint, label)
     task = _reference(pretrain["components"]["task"])
     words = (protocol.reference, data.name, label, task, f"s{config.seed}")
@@ -91,23 +95,39 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
     )
 
 
-def check_videos(protocol: Resolved, registry: Registry, trained: str, measured: str) -> None:
-    """Refuse another set than a run's own where a protocol asks about the videos that it held out (``own_videos``).
+def check_question(protocol: Resolved, task: Resolved, trained: str, measured: str) -> str | None:
+    """Say why a protocol cannot put a trained task's own question again, or return None where it can or does not.
 
     Args:
-        protocol: the protocol.
-        registry: the components.
-        trained: fingerprint of the pretraining's set; empty: nothing was trained.
+        protocol: one that asks nothing of the task (``Spec.requires``) can measure any encoder.
+        task: what was trained.
+        trained: fingerprint of the pretraining's set.
         measured: fingerprint of the set that is to be measured on.
-
-    Raises:
-        ConfigError: they differ.
     """
-    if trained and trained != measured and getattr(registry.load("protocols", protocol.name), "own_videos", False):
-        raise ConfigError(
-            f"protocol={protocol.name} asks about the videos that the run itself held out, and this is another set, or "
-            "it has changed since: measure on the set that the run was trained on (leave data= out)"
+    if not protocol.spec.requires:
+        return None
+    who = f"protocol {protocol.name} puts a trained task's own question to the videos that the run held out"
+    if not task.spec.trains:
+        return f"{who}; {task.name} is not trained: choose the run of a task that is"
+    missing = sorted(protocol.spec.requires - task.provides)
+    if missing:
+        offers = ", ".join(sorted(task.provides)) or "nothing of the kind"
+        return (
+            f"{who} and needs one that offers {', '.join(missing)}; {task.name} offers {offers}: choose another task "
+            "('vssl list tasks' shows what each gives)"
         )
+    if trained != measured:
+        return (
+            f"{who}; this is another set, or it has changed since: measure on the set that the run was trained on "
+            "(leave data= out)"
+        )
+    return None
+
+
+def _task_value(pretrain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pretraining run's task in the mapping form of configurations."""
+    component = pretrain["components"]["task"]
+    return {"name": component["name"], **component["options"]}
 
 
 def _pretrain_data(pretrain: Mapping[str, Any]) -> dict[str, Any]:

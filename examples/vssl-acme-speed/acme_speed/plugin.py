@@ -17,5 +17,6 @@ def vssl_tasks() -> Iterator[Spec]:
         config="acme_speed.config:SpeedPairConfig",
         summary="which of two clips of a video is played faster",
         paper="arXiv:2011.07949",
+        provides=frozenset({"accuracy"}),
         recipes={"tiny": {"frames": 8, "stride": 1, "size": 32}},
     )
