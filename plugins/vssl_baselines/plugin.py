@@ -59,7 +59,7 @@ def vssl_tasks() -> Iterable[Spec]:
         name="supervised",
         target="vssl_baselines.supervised:Supervised",
         config="vssl_baselines.config:SupervisedConfig",
-        summary="ceiling: the backbone trained from scratch on labels; with frames=1 on single frames",
+        summary="ceiling: the backbone trained on labels alone; frames=1: on single frames",
         provides=frozenset({"accuracy"}),
         needs_labels=True,
         recipes={

@@ -56,6 +56,8 @@ __all__ = ["MotionStats", "MotionStatsPlanner"]
 _MOTION, _APPEARANCE = 14, 13
 _CROP, _FLIP, _JITTER = range(701, 704)
 _COLOURS = ("blue", "cyan", "magenta", "bright", "dark", "green", "red", "yellow")
+# A boundary points to where motion grows less: the first of eight directions is to the right, the third is down.
+_FALLS = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,9 @@ class MotionStats(BaseTask):
                     title = f"where motion {way} changes most: block, ring, triangle"
                     pictures.append((title, _outlined(clip, regions, colour)))
                     at_most = zip(("block", "ring", "triangle"), range(start, 12, 4), strict=True)
-                    places = (f"{name} {numbers[i]} (direction {numbers[i + 1]} of 8)" for name, i in at_most)
+                    places = (
+                        f"{name} {numbers[i]} (less towards the {_FALLS[numbers[i + 1] - 1]})" for name, i in at_most
+                    )
                     words.append(
                         f"motion {way} changes most in {', '.join(places)}, most after {numbers[12 + start // 2]}"
                         " frames of the clip"

@@ -81,7 +81,7 @@ def test_list_shows_name_version_plugin_and_summary(run: Any) -> None:
     result = run("list", "tasks")
     assert result.exit_code == 0
     line = next(line for line in result.stdout.splitlines() if line.startswith("rtt "))
-    assert line.split()[1:5] == ["1", "@tiny", "temporal", "2007.10730"]
+    assert line.split()[1:6] == ["1", "@tiny", "temporal", "accuracy", "2007.10730"]
     masked = next(line for line in result.stdout.splitlines() if line.startswith("videomae"))
     assert masked.split()[1:6] == ["1", "@tiny", "masking", "2203.12602", "vssl-masked"]
     trackers = run("list", "trackers").stdout.splitlines()

@@ -258,6 +258,16 @@ def test_it_says_where_nothing_moves() -> None:
     assert [title for title, _ in explanation.pictures] == ["where colours change most"]
 
 
+def test_it_says_directions_in_words() -> None:
+    task = make()
+    batch = task.augment(fake_batch(task, 1))
+    numbers = batch.targets["motion"].clone()
+    numbers[0, :4] = torch.tensor([6.0, 1.0, 11.0, 3.0])  # as of ramps that fall to the right, and down
+    (explanation,) = task.explain(batch._replace(targets={**batch.targets, "motion": numbers}))
+    assert "motion across changes most in block 6 (less towards the right)" in explanation.answer
+    assert "motion up or down changes most in block 11 (less towards the bottom)" in explanation.answer
+
+
 def test_run_ids_follow_the_provider() -> None:
     resolved = REGISTRY.resolve("tasks", {"name": "motion-stats", "flow": {"name": "dis", "preset": "fast"}})
     assert resolved.inner["flow"].options == {"preset": "fast"} and resolved.inner["flow"].version == 1

@@ -43,13 +43,14 @@ def command(run: str, arguments: tuple[str, ...], as_json: bool, quiet: bool) ->
     registry.resolve("protocols", config.protocol)  # before anything is loaded
 
     from vssl_core.api import evaluate
+    from vssl_core.transfer.planned import transfer_folder
 
     with progress_display(quiet=quiet) as progress:
         record = evaluate(config=config, registry=registry, progress=progress)
     if as_json:
         print_json(record)
     else:
-        _print_record(record, Path(config.out or Path(run, "transfer", record["run_id"])))
+        _print_record(record, transfer_folder(config, record["run_id"]))
 
 
 def _measured_on(record: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
 from vssl_core.store.runs import RunFolder
 
-__all__ = ["PlannedTransfer", "check_question", "plan_transfer"]
+__all__ = ["PlannedTransfer", "check_question", "plan_transfer", "transfer_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,17 @@ class PlannedTransfer:
     @property
     def folder(self) -> RunFolder:
         """Where the measurement goes."""
-        return RunFolder(Path(self.config.out) if self.config.out else self.source.path / "transfer" / self.run_id)
+        return RunFolder(transfer_folder(self.config, self.run_id))
 
     @property
     def task_reference(self) -> str:
         """The pretext task as users write it."""
         return _reference(self.pretrain["components"]["task"])
+
+
+def transfer_folder(config: TransferConfig, run_id: str) -> Path:
+    """Return where a measurement goes: ``out``, or below the pretraining run's folder."""
+    return Path(config.out) if config.out else Path(config.run) / "transfer" / run_id
 
 
 def _reference(component: Mapping[str, Any]) -> str:
