@@ -53,7 +53,7 @@ class Quarantine:
         shown = [f"  {name}: {why}" for name, why in list(self._reasons.items())[:_NAMED]]
         raise DataError(
             f"{len(self._reasons)} of {self.n_videos} videos gave no clip so far, more than "
-            f"loader.max_bad={self.max_bad:g} allows; repair or remove them, or raise loader.max_bad:\n"
+            f"loader.max_bad={self.max_bad:g} allows; mend what each line says, remove them, or raise loader.max_bad:\n"
             + "\n".join(shown)
         )
 
