@@ -9,6 +9,7 @@ where protocol, version and options are. Runs that differ in anything but the se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ class BoardTable:
     """Everything measured on one label of one data set.
 
     Attributes:
+        called: what headings call the data: with its options where another table has the same data and label.
         protocols: names of the columns, in order.
         rows: labels of the rows with their cells by protocol; a missing cell was not measured.
     """
@@ -41,6 +43,7 @@ class BoardTable:
     data: str
     fingerprint: str
     label: str
+    called: str
     protocols: list[str]
     rows: list[dict[str, Cell]]
 
@@ -100,6 +103,7 @@ def make_board(
         tables.setdefault((column.data, column.fingerprint, column.label), []).append(column)
     shown = []
     everything: dict[tuple[str, str], Cell] = {}
+    alike = Counter((name, label_name) for name, _, label_name in tables)
     for (set_name, fingerprint, label_name), members in sorted(tables.items()):
         names = row_names([rows[key] for key in rows if any(key in column.measured for column in members)])
         by_column = {column.key: _column_cells(rows, column, names, expected) for column in members}
@@ -108,7 +112,8 @@ def make_board(
         if not wanted or not _chosen(data, set_name) or not _chosen(label, label_name):
             continue
         wanted.sort(key=_column_order)
-        table = BoardTable(set_name, fingerprint, label_name, [column.protocol for column in wanted], [])
+        called = set_name if alike[set_name, label_name] == 1 else members[0].configured
+        table = BoardTable(set_name, fingerprint, label_name, called, [column.protocol for column in wanted], [])
         for row in _sorted_rows(rows, [by_column[column.key] for column in wanted]):
             line = {c.protocol: by_column[c.key][row.key] for c in wanted if row.key in by_column[c.key]}
             table.rows.append(line)

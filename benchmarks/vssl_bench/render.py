@@ -14,7 +14,18 @@ from vssl_bench.wins import Win, count_wins
 from vssl_bench.words import HOW_TO_READ, cost, gain, interval, marks, pretext_words, score, win_verdict
 from vssl_core.contracts import counted_in
 
-__all__ = ["NAMED", "WIN_HEADS", "table_rows", "to_csv", "to_json", "to_markdown", "win_texts"]
+__all__ = [
+    "NAMED",
+    "WIN_HEADS",
+    "counted",
+    "heading",
+    "table_name",
+    "table_rows",
+    "to_csv",
+    "to_json",
+    "to_markdown",
+    "win_texts",
+]
 
 #: the keys that every cell is promised to have, first and in this order; whatever else is known follows
 NAMED = (
@@ -93,16 +104,35 @@ def first(row: dict[str, Cell]) -> Cell:
 
 
 def heading(table: BoardTable) -> str:
-    """Return the table's heading: data, label, chance and number of test videos, or of what else is counted."""
-    cells = [cell for row in table.rows for cell in row.values() if cell.mean is not None]
+    """Return the table's heading: its name, and in brackets what was counted and what guessing gives."""
+    about = counted(table)
+    return f"{table_name(table)} ({about})" if about else table_name(table)
+
+
+def table_name(table: BoardTable) -> str:
+    """Return data and label; data alone where no label was looked at."""
+    return table.called if _counted_in(table) == {"held-out samples"} else f"{table.called} · {table.label}"
+
+
+def counted(table: BoardTable) -> str:
+    """Return the number of test videos, or of what else is counted, and chance; nothing where nothing is measured."""
+    cells = _measured_cells(table)
     if not cells:
-        return f"{table.data} · {table.label}"
+        return ""
     # Protocols may guess differently: the share of the largest class is not the chance of a retrieval.
     chances = sorted({round(100 * c.chance, 1) for c in cells if c.unit == "fraction" and c.chance is not None})
     words = f", chance {' to '.join(f'{chance:.1f}' for chance in (chances[0], *chances[1:][-1:]))}" if chances else ""
-    counted = {counted_in(cell.metric) for cell in cells}
-    what = counted.pop() if len(counted) == 1 else "test videos"
-    return f"{table.data} · {table.label} ({max(cell.n_test for cell in cells)} {what}{words})"
+    found = _counted_in(table)
+    what = found.pop() if len(found) == 1 else "test videos"
+    return f"{max(cell.n_test for cell in cells)} {what}{words}"
+
+
+def _measured_cells(table: BoardTable) -> list[Cell]:
+    return [cell for row in table.rows for cell in row.values() if cell.mean is not None]
+
+
+def _counted_in(table: BoardTable) -> set[str]:
+    return {counted_in(cell.metric) for cell in _measured_cells(table)}
 
 
 def table_rows(table: BoardTable) -> list[list[Cell | None]]:

@@ -62,6 +62,7 @@ class Column:
 
     Attributes:
         key: hash of all of these.
+        configured: the data with the options that were given.
         measured: per row key, per seed of the pretraining the transfer record, failed ones too.
     """
 
@@ -72,6 +73,7 @@ class Column:
     protocol: str
     version: int
     identity: Mapping[str, Any]
+    configured: str
     measured: dict[str, dict[int, Record]] = field(default_factory=dict)
 
 
@@ -192,8 +194,15 @@ def _column(record: Record, columns: dict[str, Column]) -> Column:
             protocol=shown(record["config"]["protocol"]),
             version=identity["protocol"]["version"],
             identity=identity,
+            configured=_configured(record),
         )
     return columns[key]
+
+
+def _configured(record: Record) -> str:
+    """The name that a set of one's own gives itself, else what the configuration says: options tell versions apart."""
+    name: str = record["data"]["name"]
+    return name if name != record["components"]["data"]["name"] else shown(record["config"]["data"])
 
 
 # --------------------------------------------------------------------------------------------------- names

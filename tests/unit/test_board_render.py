@@ -19,7 +19,7 @@ from vssl_bench.audits import audit_tables
 from vssl_bench.board import make_board
 from vssl_bench.cli_board import leaderboard
 from vssl_bench.html_page import to_html
-from vssl_bench.render import NAMED, to_csv, to_json, to_markdown
+from vssl_bench.render import NAMED, heading, to_csv, to_json, to_markdown
 from vssl_bench.terminal import print_board
 
 EVIL = "<script>alert('{{data}}')</script>|[bold]&"
@@ -124,6 +124,22 @@ def test_the_page_stands_alone_and_holds_names_as_text_only() -> None:
     assert f"rtt(title={EVIL})" in names, "the name arrives whole"
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "") and "https://" not in text
     assert "url(" not in text and "@import" not in text
+
+
+def test_two_versions_of_a_set_are_told_apart_in_headings() -> None:
+    """A set with fewer videos is another set, and its name is the same."""
+    small = row("rtt@tiny", [0.5], fingerprint="toy-motion of 60")
+    for record in small:
+        if record["kind"] == "transfer":
+            record["config"]["data"] = {"name": "toy-motion", "n_train": 60}
+    page = _Page()
+    page.feed(to_html(make_board([*small, *row("rtt@tiny", [0.6])])))
+    tables = {table["name"]: table["about"] for table in json.loads(page.scripts[0])["tables"]}
+    assert tables == dict.fromkeys(
+        ["toy-motion(n_train=60) · motion", "toy-motion · motion"], "1000 test videos, chance 12.5"
+    )
+    alone = make_board(small).tables[0]
+    assert heading(alone) == "toy-motion · motion (1000 test videos, chance 12.5)"
 
 
 def test_the_page_without_script_still_shows_the_numbers() -> None:

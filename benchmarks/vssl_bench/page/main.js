@@ -97,7 +97,7 @@ function draw() {
       make(
         "button",
         { type: "button", role: "tab", "aria-selected": String(i === state.table), onclick: () => { state.table = i; state.sort = null; draw(); } },
-        `${one.data} · ${one.label} `,
+        `${one.name} `,
         make("small", {}, one.about),
       ),
     ),
