@@ -128,9 +128,10 @@ class Resolved:
 
     @property
     def provides(self) -> frozenset[str]:
-        """What it offers, and of a task what the tasks inside it do."""
-        tasks = [inner.provides for inner in self.inner.values() if inner.kind == "tasks"]
-        return self.spec.provides.union(*tasks if self.kind == "tasks" else ())
+        """What it offers, ``"inner"`` being what the components inside it offer."""
+        if "inner" not in self.spec.provides:
+            return self.spec.provides
+        return (self.spec.provides - {"inner"}).union(*(inner.provides for inner in self.inner.values()))
 
     @property
     def version(self) -> int:

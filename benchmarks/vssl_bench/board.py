@@ -9,7 +9,6 @@ where protocol, version and options are. Runs that differ in anything but the se
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from vssl_bench.cells import Cell, cell_difference, make_cell
 from vssl_bench.expected import Expected
 from vssl_bench.placebos import find_placebo
-from vssl_bench.rows import Column, Record, Row, join_records, row_names
+from vssl_bench.rows import Column, Record, Row, join_records, row_names, table_names
 from vssl_bench.stats import holm
 from vssl_bench.wins import Win, judge_wins
 from vssl_core.contracts import counted_in
@@ -35,7 +34,7 @@ class BoardTable:
     """Everything measured on one label of one data set.
 
     Attributes:
-        called: what headings call the data: with its options where another table has the same data and label.
+        called: what headings call the data: told apart where another table has the same data and label.
         protocols: names of the columns, in order.
         rows: labels of the rows with their cells by protocol; a missing cell was not measured.
     """
@@ -103,7 +102,7 @@ def make_board(
         tables.setdefault((column.data, column.fingerprint, column.label), []).append(column)
     shown = []
     everything: dict[tuple[str, str], Cell] = {}
-    alike = Counter((name, label_name) for name, _, label_name in tables)
+    called = table_names(tables)
     for (set_name, fingerprint, label_name), members in sorted(tables.items()):
         names = row_names([rows[key] for key in rows if any(key in column.measured for column in members)])
         by_column = {column.key: _column_cells(rows, column, names, expected) for column in members}
@@ -112,8 +111,8 @@ def make_board(
         if not wanted or not _chosen(data, set_name) or not _chosen(label, label_name):
             continue
         wanted.sort(key=_column_order)
-        called = set_name if alike[set_name, label_name] == 1 else members[0].configured
-        table = BoardTable(set_name, fingerprint, label_name, called, [column.protocol for column in wanted], [])
+        name = called[set_name, fingerprint, label_name]
+        table = BoardTable(set_name, fingerprint, label_name, name, [column.protocol for column in wanted], [])
         for row in _sorted_rows(rows, [by_column[column.key] for column in wanted]):
             line = {c.protocol: by_column[c.key][row.key] for c in wanted if row.key in by_column[c.key]}
             table.rows.append(line)

@@ -57,6 +57,7 @@ def _plain(board: Board) -> dict[str, Any]:
             {
                 "data": table.data,
                 "label": table.label,
+                "called": table.called,
                 "name": table_name(table),
                 "about": counted(table),
                 "protocols": table.protocols,

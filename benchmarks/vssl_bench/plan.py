@@ -160,7 +160,10 @@ class _Planner:
             keys.add(row_key(planned.identity))
             for measured in [label] if label else labels:
                 for protocol in self.suite.protocols:
-                    self._transfer(planned, data, measured, protocol, entry)
+                    # A question of the task's own is the same under every label: it is put once.
+                    own = self.registry.resolve("protocols", protocol).spec.requires
+                    if not own or measured in (label, labels[0]):
+                        self._transfer(planned, data, measured, protocol, entry)
         return keys
 
     def _config(self, entry: PretrainEntry) -> PretrainConfig:
@@ -241,7 +244,7 @@ class _Planner:
         dataset: Dataset = self.registry.build("datasets", data.data)
         reason = check_question(protocol, planned.task, planned.fingerprint, dataset.fingerprint())
         if reason:
-            self._refuse(f"{protocol.reference} of {planned.task.reference} on {shown(data.data)}", reason)
+            self._refuse(f"{protocol.reference} of {shown_task(planned.config.task)} on {shown(data.data)}", reason)
             return
         config = replace(
             self.transfer,

@@ -110,29 +110,21 @@ def heading(table: BoardTable) -> str:
 
 
 def table_name(table: BoardTable) -> str:
-    """Return data and label; data alone where no label was looked at."""
-    return table.called if _counted_in(table) == {"held-out samples"} else f"{table.called} · {table.label}"
+    """Return data and label."""
+    return f"{table.called} · {table.label}"
 
 
 def counted(table: BoardTable) -> str:
     """Return the number of test videos, or of what else is counted, and chance; nothing where nothing is measured."""
-    cells = _measured_cells(table)
+    cells = [cell for row in table.rows for cell in row.values() if cell.mean is not None]
     if not cells:
         return ""
     # Protocols may guess differently: the share of the largest class is not the chance of a retrieval.
     chances = sorted({round(100 * c.chance, 1) for c in cells if c.unit == "fraction" and c.chance is not None})
     words = f", chance {' to '.join(f'{chance:.1f}' for chance in (chances[0], *chances[1:][-1:]))}" if chances else ""
-    found = _counted_in(table)
+    found = {counted_in(cell.metric) for cell in cells}
     what = found.pop() if len(found) == 1 else "test videos"
     return f"{max(cell.n_test for cell in cells)} {what}{words}"
-
-
-def _measured_cells(table: BoardTable) -> list[Cell]:
-    return [cell for row in table.rows for cell in row.values() if cell.mean is not None]
-
-
-def _counted_in(table: BoardTable) -> set[str]:
-    return {counted_in(cell.metric) for cell in _measured_cells(table)}
 
 
 def table_rows(table: BoardTable) -> list[list[Cell | None]]:

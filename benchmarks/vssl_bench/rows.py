@@ -8,9 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vssl_bench.names import PLACEBO, canonical, shown, shown_task
+from vssl_core.components import Reference
 from vssl_core.store.identity import identity_hash
 
-__all__ = ["Column", "Row", "column_key", "differences", "flatten", "join_records", "row_key", "row_names"]
+__all__ = [
+    "Column",
+    "Row",
+    "column_key",
+    "differences",
+    "flatten",
+    "join_records",
+    "row_key",
+    "row_names",
+    "table_names",
+]
 
 Record = Mapping[str, Any]
 
@@ -62,7 +73,7 @@ class Column:
 
     Attributes:
         key: hash of all of these.
-        configured: the data with the options that were given.
+        options: what was said of the data beside its name and paths.
         measured: per row key, per seed of the pretraining the transfer record, failed ones too.
     """
 
@@ -73,7 +84,7 @@ class Column:
     protocol: str
     version: int
     identity: Mapping[str, Any]
-    configured: str
+    options: Mapping[str, Any]
     measured: dict[str, dict[int, Record]] = field(default_factory=dict)
 
 
@@ -194,15 +205,17 @@ def _column(record: Record, columns: dict[str, Column]) -> Column:
             protocol=shown(record["config"]["protocol"]),
             version=identity["protocol"]["version"],
             identity=identity,
-            configured=_configured(record),
+            options=_data_options(record["config"]["data"]),
         )
     return columns[key]
 
 
-def _configured(record: Record) -> str:
-    """The name that a set of one's own gives itself, else what the configuration says: options tell versions apart."""
-    name: str = record["data"]["name"]
-    return name if name != record["components"]["data"]["name"] else shown(record["config"]["data"])
+def _data_options(value: Any) -> Mapping[str, Any]:
+    """Return what was said of the data beside its name, without paths, which are a machine's own."""
+    options = Reference.parse(value, where="data").options if value else {}
+    return {
+        key: told for key, told in options.items() if not (isinstance(told, str) and "/" in told.replace("\\", "/"))
+    }
 
 
 # --------------------------------------------------------------------------------------------------- names
@@ -220,6 +233,24 @@ def row_names(rows: Sequence[Row]) -> dict[str, str]:
     for group in groups.values():
         for row, extra in zip(group, _telling_apart([row.identity for row in group]), strict=True):
             names[row.key] = f"{row.task} [{extra}]" if extra else row.task
+    return names
+
+
+def table_names(tables: Mapping[tuple[str, str, str], Sequence[Column]]) -> dict[tuple[str, str, str], str]:
+    """Return what each table's data is called, by data, fingerprint and label.
+
+    Versions of a set that stand under one label are told apart by their options, ``toy-physics(n_train=60)``, or else
+    by their fingerprints.
+    """
+    groups: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    for key in tables:
+        groups.setdefault((key[0], key[2]), []).append(key)
+    names: dict[tuple[str, str, str], str] = {}
+    for group in groups.values():
+        extras = _telling_apart([tables[key][0].options for key in group])
+        if len(set(extras)) < len(group):
+            extras = _telling_apart([{"fingerprint": fingerprint} for _, fingerprint, _ in group])
+        names |= {key: f"{key[0]}({extra})" if extra else key[0] for key, extra in zip(group, extras, strict=True)}
     return names
 
 

@@ -26,6 +26,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_baselines.config:RandomLabelsConfig",
         summary="placebo: another task's views, steps and batches, its targets permuted within the batch",
         paper="2006.10455",
+        provides=frozenset({"inner"}),
     )
     yield Spec(
         name="multi",
@@ -33,6 +34,7 @@ def vssl_tasks() -> Iterable[Spec]:
         config="vssl_baselines.config:MultiConfig",
         summary="a weighted sum of tasks that share one backbone and one decode: task.of.pace=1 task.of.simclr=0.5",
         paper="2010.15464",
+        provides=frozenset({"inner"}),
         recipes={"tiny": {"of": {"pace@tiny": 1.0, "simclr@tiny": 0.5}}},
     )
     yield Spec(

@@ -56,8 +56,8 @@ __all__ = ["MotionStats", "MotionStatsPlanner"]
 _MOTION, _APPEARANCE = 14, 13
 _CROP, _FLIP, _JITTER = range(701, 704)
 _COLOURS = ("blue", "cyan", "magenta", "bright", "dark", "green", "red", "yellow")
-# A boundary points to where motion grows less: the first of eight directions is to the right, the third is down.
-_FALLS = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
+# A boundary points to where its component of flow falls: the first of eight directions is to the right, the third down.
+_TOWARDS = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,10 @@ class MotionStats(BaseTask):
             words, pictures = [], []
             if "motion" in self.heads:
                 numbers = batch.targets["motion"][row].long().tolist()
-                for start, way, colour in ((0, "across", (1.0, 0.1, 0.1)), (2, "up or down", (1.0, 0.7, 0.1))):
+                for start, way, signed, colour in (
+                    (0, "across", "rightward", (1.0, 0.1, 0.1)),
+                    (2, "up or down", "downward", (1.0, 0.7, 0.1)),
+                ):
                     # So block 0 says; rings and triangles are numbered all the same.
                     if not numbers[start]:
                         words.append(f"nothing moves {way}")
@@ -190,10 +193,11 @@ class MotionStats(BaseTask):
                     pictures.append((title, _outlined(clip, regions, colour)))
                     at_most = zip(("block", "ring", "triangle"), range(start, 12, 4), strict=True)
                     places = (
-                        f"{name} {numbers[i]} (less towards the {_FALLS[numbers[i + 1] - 1]})" for name, i in at_most
+                        f"{name} {numbers[i]} (falling towards the {_TOWARDS[numbers[i + 1] - 1]})"
+                        for name, i in at_most
                     )
                     words.append(
-                        f"motion {way} changes most in {', '.join(places)}, most after {numbers[12 + start // 2]}"
+                        f"{signed} motion changes most in {', '.join(places)}, most after {numbers[12 + start // 2]}"
                         " frames of the clip"
                     )
             if "appearance" in self.heads:

@@ -381,6 +381,12 @@ def test_a_fault_of_a_protocol_is_found(protocol: type, error: type[Exception], 
         check("protocols", check_protocol, protocol)
 
 
+def test_a_protocol_asks_nothing_of_a_run_but_what_is_known() -> None:
+    check("protocols", check_protocol, Centroid, requires=frozenset({"trained", "accuracy"}))
+    with pytest.raises(ConformanceError, match=r"requires \['map'\]; a protocol may ask"):
+        check("protocols", check_protocol, Centroid, requires=frozenset({"map", "trained"}))
+
+
 # ------------------------------------------------------------------------------- trackers and launchers
 
 

@@ -353,10 +353,20 @@ class Scores(Good):
         return {"score": (torch.tensor(2.0), 4)}
 
 
+class NoChance(Good):
+    """Counts right answers, and does not say how many guessing gives."""
+
+    def __init__(self, backbone: Any, *, frames: int = 4, size: int = 16) -> None:
+        super().__init__(backbone, frames=frames, size=size)
+        self.chance = None
+
+
 def test_what_a_spec_says_of_right_answers_must_be_what_is_measured() -> None:
     check(Scores, provides=frozenset())
-    with pytest.raises(ConformanceError, match=r"evaluate counts no right answers: score"):
+    with pytest.raises(ConformanceError, match=r"that evaluate counts right answers .*; it gives score"):
         check(Scores)
+    with pytest.raises(ConformanceError, match="say what guessing gives: set chance"):
+        check(NoChance)
     with pytest.raises(ConformanceError, match=r"counts right answers \(accuracy\); say provides=frozenset"):
         check(Good, provides=frozenset())
 

@@ -198,19 +198,48 @@ def test_an_audit_of_videos_that_are_not_the_run_s_own_is_refused() -> None:
 
 
 def test_an_audit_of_a_task_without_an_accuracy_is_refused_and_sums_offer_what_their_tasks_do() -> None:
+    tasks: list[Any] = [
+        "inpainting@tiny",
+        "rotation@tiny",
+        {"name": "multi", "of": {"inpainting@tiny": 1.0, "pace@tiny": 1.0}},
+        {"name": "multi", "of": {"inpainting@tiny": 1.0, "future-frames@tiny": 1.0}},
+        {"name": "random-labels", "of": "motion-stats@tiny"},
+        {"name": "random-labels", "of": "rtt@tiny"},
+    ]
     suite = _suite(
         data=["toy-motion"],
         transfer={"protocols": ["shortcut-audit"]},
-        pretrain=[
-            "inpainting@tiny",
-            "rotation@tiny",
-            {"task": {"name": "multi", "of": {"inpainting@tiny": 1.0, "pace@tiny": 1.0}}},
-            {"task": {"name": "multi", "of": {"inpainting@tiny": 1.0, "future-frames@tiny": 1.0}}},
-            {"task": {"name": "random-labels", "of": "motion-stats@tiny"}},
-        ],
+        pretrain=[{"task": task} for task in tasks],
     )
     plan = make_plan(parse_suite(suite, "test"), first_party_registry(), OUT, rehearsal=False)
-    audited = {job.task for job in plan.jobs if job.kind == "transfer"}
-    assert audited == {"rotation@tiny", "multi(of={inpainting@tiny=1.0, pace@tiny=1.0})"}
-    assert len(plan.refused) == 3
+    assert {job.task for job in plan.jobs if job.kind == "transfer"} == {
+        "rotation@tiny",
+        "multi(of={inpainting@tiny=1.0, pace@tiny=1.0})",
+        "random-labels of rtt@tiny",
+    }
+    assert [refusal.what for refusal in plan.refused] == [
+        "shortcut-audit of inpainting@tiny on toy-motion",
+        "shortcut-audit of multi(of={future-frames@tiny=1.0, inpainting@tiny=1.0}) on toy-motion",
+        "shortcut-audit of random-labels of motion-stats@tiny on toy-motion",
+    ]
     assert all("needs one that offers accuracy; " in refusal.reason for refusal in plan.refused)
+
+
+def test_a_question_of_the_task_s_own_is_put_once_whatever_labels_there_are() -> None:
+    suite = _suite(
+        data=["toy-motion"],
+        transfer={"protocols": ["shortcut-audit", "knn@tiny"]},
+        pretrain=["rtt@tiny", "supervised@tiny"],
+    )
+    plan = make_plan(parse_suite(suite, "test"), first_party_registry(), OUT, rehearsal=False)
+    measured = [(job.task, job.protocol, job.label) for job in plan.jobs if job.kind == "transfer"]
+    assert measured == [
+        ("rtt@tiny", "shortcut-audit", "motion"),
+        ("rtt@tiny", "knn@tiny", "motion"),
+        ("rtt@tiny", "knn@tiny", "appearance"),
+        # What it was trained to tell is the label.
+        ("supervised@tiny", "shortcut-audit", "motion"),
+        ("supervised@tiny", "knn@tiny", "motion"),
+        ("supervised@tiny", "shortcut-audit", "appearance"),
+        ("supervised@tiny", "knn@tiny", "appearance"),
+    ]

@@ -126,19 +126,32 @@ def test_the_page_stands_alone_and_holds_names_as_text_only() -> None:
     assert "url(" not in text and "@import" not in text
 
 
-def test_two_versions_of_a_set_are_told_apart_in_headings() -> None:
-    """A set with fewer videos is another set, and its name is the same."""
-    small = row("rtt@tiny", [0.5], fingerprint="toy-motion of 60")
-    for record in small:
-        if record["kind"] == "transfer":
-            record["config"]["data"] = {"name": "toy-motion", "n_train": 60}
+def _versions(first: Any, second: Any) -> list[str]:
+    """Headings of a board of two sets of one name, as two configurations name them."""
+    records = []
+    for number, data in enumerate((first, second)):
+        run = row("rtt@tiny", [0.5 + number / 10], fingerprint=f"{number}" * 64)
+        for record in run:
+            if record["kind"] == "transfer":
+                record["config"]["data"] = data
+        records += run
+    board = make_board(records)
     page = _Page()
-    page.feed(to_html(make_board([*small, *row("rtt@tiny", [0.6])])))
-    tables = {table["name"]: table["about"] for table in json.loads(page.scripts[0])["tables"]}
-    assert tables == dict.fromkeys(
-        ["toy-motion(n_train=60) · motion", "toy-motion · motion"], "1000 test videos, chance 12.5"
-    )
-    alone = make_board(small).tables[0]
+    page.feed(to_html(board))
+    shown = [(table["name"], table["about"]) for table in json.loads(page.scripts[0])["tables"]]
+    assert [heading(table) for table in board.tables] == [f"{name} ({about})" for name, about in shown]
+    assert {about for _, about in shown} == {"1000 test videos, chance 12.5"}
+    return [name for name, _ in shown]
+
+
+def test_two_versions_of_a_set_are_told_apart_in_headings() -> None:
+    """By what was said of them, never by a path; and where nothing else was said, by their content."""
+    toy = {"name": "toy-motion"}
+    assert _versions({**toy, "n_train": 60}, toy) == ["toy-motion(n_train=60) · motion", "toy-motion · motion"]
+    by_content = ["toy-motion(fingerprint=00000000) · motion", "toy-motion(fingerprint=11111111) · motion"]
+    assert _versions("toy-motion", "toy-motion") == by_content
+    assert _versions({**toy, "root": "/home/me/a"}, {**toy, "root": "/home/me/b"}) == by_content
+    (alone,) = make_board(row("rtt@tiny", [0.5], fingerprint="0" * 64)).tables
     assert heading(alone) == "toy-motion · motion (1000 test videos, chance 12.5)"
 
 

@@ -127,7 +127,14 @@ def test_tasks_that_are_each_asked_their_own_question_have_no_best() -> None:
     audit = {"protocol": "shortcut-audit", "metric": "heldout_accuracy", "n": 120}
     board = make_board([*row("rtt@tiny", [0.6, 0.7], **audit), *row("pace@tiny", [0.5, 0.6], **audit)])
     assert not any(cell.best or cell.tied for cell in board.cells)
-    assert heading(board.tables[0]) == "toy-motion (120 held-out samples, chance 12.5)", "no label is looked at"
+    assert heading(board.tables[0]) == "toy-motion · motion (120 held-out samples, chance 12.5)"
+
+
+def test_a_failed_measurement_that_did_not_know_its_components_is_no_crash() -> None:
+    run = pretrain("rtt@tiny", 0)
+    failed = {**transfer(run, 0.0, status="failed"), "components": {"protocol": None, "data": None}}
+    (cell,) = make_board([run, failed]).cells
+    assert cell.mean is None and cell.failed
 
 
 def test_a_pretext_task_that_stayed_at_chance_is_marked() -> None:

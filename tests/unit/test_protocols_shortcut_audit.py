@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,15 @@ class Small(FakeDataset):
         super().__init__(n_train=30, n_test=6)
 
 
+class Larger(FakeDataset):
+    """Another set."""
+
+    name = "larger"
+
+    def __init__(self) -> None:
+        super().__init__(n_train=36, n_test=6)
+
+
 class Fakes:
     @hookimpl
     def vssl_datasets(self) -> list[Spec]:
@@ -293,13 +303,14 @@ def registry() -> Registry:
     return Registry([*found.plugins, *fakes.plugins], entries)
 
 
-def _pretrain(folder: Path, registry: Registry, task: Any) -> Path:
+def _pretrain(folder: Path, registry: Registry, task: Any, label: str = "") -> Path:
     config = typed(
         PretrainConfig,
         {
             "task": task,
             "backbone": {"name": "r2plus1d-tiny", "widths": [4, 8], "input_mode": "raw"},
             "data": "small",
+            "label": label,
             "steps": 3,
             "batch_size": 4,
             "trackers": [],
@@ -339,12 +350,72 @@ def test_the_audit_as_it_stands_is_what_pretraining_measured(tmp_path: Path, reg
 def test_what_cannot_be_audited_is_said(tmp_path: Path, registry: Registry) -> None:
     floor = _pretrain(tmp_path / "floor", registry, "random-init")
     with pytest.raises(ConfigError, match="random-init is not trained"):
-        _audit(floor, registry)
+        plan_transfer(TransferConfig(run=str(floor), protocol="shortcut-audit"), registry)
     run = _pretrain(tmp_path / "run", registry, "pace@tiny")
     assert not (floor / "task.json").exists()
     (run / "task.json").unlink()
     with pytest.raises(CheckpointError, match=r"holds no task\.json"):
         _audit(run, registry)
+
+
+def test_what_has_no_right_answers_is_refused_before_anything_is_read(tmp_path: Path, registry: Registry) -> None:
+    """Sums and placebos are judged by the tasks inside them, with their options."""
+    frames = {"name": "inpainting@tiny", "short_video": "loop"}
+    refused = {"alone": frames, "placebo": {"name": "random-labels", "of": "motion-stats@tiny"}}
+    audited = {
+        "sum": {"name": "multi", "of": {"pace@tiny": 1.0, "inpainting@tiny": 1.0}},
+        "placebo of rtt": {"name": "random-labels", "of": "rtt@tiny"},
+    }
+    run = _pretrain(tmp_path / "run", registry, "pace@tiny")
+    record = json.loads((run / "record.json").read_text())
+    for name, task in {**refused, **audited}.items():
+        resolved = registry.resolve("tasks", task)
+        component = {**record["components"]["task"], "name": resolved.name, "options": resolved.options}
+        changed = {**record, "components": {**record["components"], "task": component}}
+        (run / "record.json").write_text(json.dumps(changed))
+        config = TransferConfig(run=str(run), protocol="shortcut-audit")
+        if name in refused:
+            with pytest.raises(ConfigError, match=r"needs one that offers accuracy; .* offers nothing of the kind"):
+                plan_transfer(config, registry)
+        else:
+            assert plan_transfer(config, registry).protocol.name == "shortcut-audit"
+
+
+def test_what_labels_trained_is_asked_about_that_label(tmp_path: Path, registry: Registry) -> None:
+    run = _pretrain(tmp_path / "run", registry, "supervised@tiny", label="kind")
+    # The set's second label is a number, which nobody trains on; that it was the one is all that is asked here.
+    record = json.loads((run / "record.json").read_text())
+    (run / "record.json").write_text(json.dumps({**record, "config": {**record["config"], "label": "speed"}}))
+    assert plan_transfer(TransferConfig(run=str(run), protocol="shortcut-audit"), registry).config.label == "speed"
+    assert plan_transfer(TransferConfig(run=str(run), protocol="knn@tiny"), registry).config.label == "kind"
+    with pytest.raises(ConfigError, match="trained on label speed, and protocol shortcut-audit asks it that"):
+        plan_transfer(TransferConfig(run=str(run), protocol="shortcut-audit", label="kind"), registry)
+
+
+class Silent(ShortcutAudit):
+    """Asks the trained task, and its Spec does not say so."""
+
+
+def test_a_protocol_that_does_not_say_so_cannot_ask_about_another_set(tmp_path: Path, registry: Registry) -> None:
+    spec = Spec(name="silent", target=f"{__name__}:Silent", config="vssl_protocols.config:ShortcutAuditConfig")
+
+    class Plugin:
+        @hookimpl
+        def vssl_protocols(self) -> list[Spec]:
+            return [spec]
+
+        @hookimpl
+        def vssl_datasets(self) -> list[Spec]:
+            return [Spec(name="larger", target=f"{__name__}:Larger", summary="fake")]
+
+    mine = Registry.discover(plugins={"mine": Plugin()}, entry_points=False)
+    entries = [entry for kind in registry.kinds() for entry in (*registry.entries(kind), *mine.entries(kind))]
+    both = Registry([*registry.plugins, *mine.plugins], entries)
+    run = _pretrain(tmp_path / "run", both, "pace@tiny")
+    value = {"run": str(run), "protocol": "silent", "trackers": [], "loader": {"workers": 0, "cache": "never"}}
+    assert run_transfer(typed(TransferConfig, value), both)["status"] == "done"
+    with pytest.raises(ConfigError, match=r"protocol silent asks about the videos .* held out; this is another set"):
+        run_transfer(typed(TransferConfig, {**value, "data": "larger"}), both)
 
 
 def test_a_run_that_would_be_another_one_today_is_refused(tmp_path: Path, registry: Registry) -> None:

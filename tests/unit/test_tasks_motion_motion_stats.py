@@ -258,14 +258,22 @@ def test_it_says_where_nothing_moves() -> None:
     assert [title for title, _ in explanation.pictures] == ["where colours change most"]
 
 
-def test_it_says_directions_in_words() -> None:
+@pytest.mark.parametrize(("faster", "towards"), [(1, "right"), (-1, "left")])
+def test_it_says_where_motion_falls_off_with_its_sign(faster: int, towards: str) -> None:
+    """Everything moves to the left, faster and faster towards one side: rightward motion falls off towards that side.
+
+    And upwards, faster and faster towards the bottom or the top, likewise.
+    """
     task = make()
     batch = task.augment(fake_batch(task, 1))
-    numbers = batch.targets["motion"].clone()
-    numbers[0, :4] = torch.tensor([6.0, 1.0, 11.0, 3.0])  # as of ramps that fall to the right, and down
+    ramp = -(5.0 + faster * (torch.arange(SIZE, dtype=torch.float32) / SIZE - 0.5))
+    u, v = ramp.expand(7, SIZE, SIZE), ramp[:, None].expand(7, SIZE, SIZE)
+    numbers = motion_labels(boundaries_of(u, v), PATTERNS).float()
     (explanation,) = task.explain(batch._replace(targets={**batch.targets, "motion": numbers}))
-    assert "motion across changes most in block 6 (less towards the right)" in explanation.answer
-    assert "motion up or down changes most in block 11 (less towards the bottom)" in explanation.answer
+    across, down = explanation.answer.split("; ")[:2]
+    assert across.startswith("rightward motion changes most in block") and down.startswith("downward motion")
+    assert across.count(f"(falling towards the {towards})") == 3
+    assert down.count(f"(falling towards the {'bottom' if towards == 'right' else 'top'})") == 3
 
 
 def test_run_ids_follow_the_provider() -> None:

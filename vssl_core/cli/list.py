@@ -111,7 +111,7 @@ def remarkable(entry: Entry) -> list[str]:
 
 
 def flags(entry: Entry) -> list[str]:
-    """Return ``remarkable``, and what a component asks of a backbone or offers as one."""
+    """Return ``remarkable``, and what a component requires and provides."""
     spec = entry.spec
     found = remarkable(entry)
     if spec.requires:

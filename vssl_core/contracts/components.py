@@ -22,11 +22,13 @@ class Spec:
             lie.
         version: raised when results stop being comparable with those of the version before.
         paper: arXiv id or DOI.
-        requires: capabilities asked of the backbone: ``"map"``, ``"temporal"`` (features of a clip depend on the order
-            of its frames), ``"tokens"``, ``"masking"``, ``"frames"``. A protocol asks them of the pretext task: such a
-            protocol puts the trained task's own question to the videos that its pretraining held out.
-        provides: capabilities that a backbone offers; of a task ``"accuracy"``: its ``evaluate`` counts right answers,
-            as ``accuracy`` or ``NAME_top1``.
+        requires: of a task, capabilities asked of the backbone: ``"map"``, ``"temporal"`` (features of a clip depend on
+            the order of its frames), ``"tokens"``, ``"masking"``, ``"frames"``. Of a protocol, what it asks of the run:
+            nothing, for any encoder; ``"trained"``: the trained task itself, on the videos that its pretraining held
+            out; ``"accuracy"``: that, of a task that provides it.
+        provides: of a backbone, the capabilities that it offers. Of a task ``"accuracy"``, where its ``evaluate``
+            counts right answers, as ``accuracy`` or ``NAME_top1``; ``"inner"``: what the tasks that its options name
+            provide.
         needs_labels: the task is given labels (``supervised`` alone among the first-party tasks).
         trains: ``False`` for floors: nothing is trained, whatever budget the configuration names.
         uses_backbone: ``False`` for floors that bring an encoder of their own (pixels, motion energy).

@@ -46,6 +46,8 @@ def check_protocol(component: Entry | str | Mapping[str, Any], registry: Registr
     check_component("protocols", component, registry)
     entry, value = pick("protocols", component, registry)
     expect = Expect(entry)
+    asked = sorted(entry.spec.requires - {"trained", "accuracy"})
+    expect(not asked, f"requires {asked}; a protocol may ask a run to be 'trained', and its task for 'accuracy'")
     torch.manual_seed(0)
     encoder = FakeBackbone()
     weights = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}

@@ -78,7 +78,7 @@ def check_task(
     _check_evaluate(task, batch, expect)
     _check_reload(task, build, batch, expect)
     resolved = registry.resolve("tasks", value)
-    _check_accuracy(task.evaluate(batch), "accuracy" in resolved.provides, expect)
+    _check_accuracy(task, task.evaluate(batch), resolved.provides, expect)
     options = resolved.options
     check_encoder(task.encoder(), expect, frames=int(options.get("frames", 8)), size=int(options.get("size", 32)))
 
@@ -240,12 +240,18 @@ def _check_evaluate(task: Any, batch: Batch, expect: Expect) -> None:
             expect(-1e-4 <= float(total) <= n + 1e-4, f"evaluate counts {float(total)} right of {n}")
 
 
-def _check_accuracy(figures: Mapping[str, Any], offered: bool, expect: Expect) -> None:
-    """What plans are made by must be what is measured."""
+def _check_accuracy(task: Any, figures: Mapping[str, Any], offered: frozenset[str], expect: Expect) -> None:
+    """What plans are made by must be what is measured, and have something to be held against."""
     counted = "accuracy" in figures or any(name.endswith("_top1") for name in figures)
-    say = 'provides=frozenset({"accuracy"})'
-    expect(offered or not counted, f"evaluate counts right answers ({', '.join(figures)}); say {say} in its Spec")
-    expect(counted or not offered, f"its Spec says {say}, and evaluate counts no right answers: {', '.join(figures)}")
+    said, say = "accuracy" in offered, 'provides=frozenset({"accuracy"})'
+    expect(said or not counted, f"evaluate counts right answers ({', '.join(figures)}); say {say} in its Spec")
+    expect(
+        counted or not said, f"its Spec says that evaluate counts right answers ({say}); it gives {', '.join(figures)}"
+    )
+    expect(
+        "accuracy" not in figures or task.chance is not None or "accuracy_chance" in figures,
+        "evaluate counts right answers; say what guessing gives: set chance, or measure accuracy_chance beside it",
+    )
 
 
 def _check_reload(task: Any, build: Any, batch: Batch, expect: Expect) -> None:

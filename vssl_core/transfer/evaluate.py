@@ -118,9 +118,7 @@ def _measure(
         work_dir=planned.folder.path / "work",
         store=FeatureStore(planned.source.path / "features"),
         source=planned.pretrain["run_id"],
-        open_pretext=lambda: open_pretext(
-            planned.source, planned.pretrain, registry, device=device, loader=config.loader, progress=progress
-        ),
+        open_pretext=lambda: open_pretext(planned, registry, device=device, progress=progress),
         progress=progress,
     )
     classes = context.targets("train").classes

@@ -14,7 +14,11 @@ from vssl_core.plugins import Registry, Resolved
 from vssl_core.store.identity import run_id, transfer_identity
 from vssl_core.store.runs import RunFolder
 
-__all__ = ["PlannedTransfer", "check_question", "plan_transfer", "transfer_folder"]
+__all__ = ["OTHER_SET", "PlannedTransfer", "check_question", "plan_transfer", "transfer_folder"]
+
+OTHER_SET = (
+    "this is another set, or it has changed since: measure on the set that the run was trained on (leave data= out)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +84,26 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
     known = list(dataset.labels())
     if not known:
         raise ConfigError(f"data={data.name} has no labels to measure on; choose a labelled set")
-    label = config.label or known[0]
+    asked = protocol.spec.requires and pretrain["config"]["label"]  # the label that such a question was about
+    label = config.label or asked or known[0]
     if label not in known:
         raise ConfigError(
             f"label={label} is none of {data.name}'s labels ({', '.join(known)}){near_names(label, known)}"
         )
+    if asked and label != asked:
+        raise ConfigError(
+            f"label={label}: the run was trained on label {asked}, and protocol {protocol.name} asks it that"
+        )
     config = replace(config, data=value, label=label)
     fingerprint = dataset.fingerprint()
     if protocol.spec.requires:
-        asked = registry.resolve("tasks", _task_value(pretrain))
-        reason = check_question(protocol, asked, pretrain["data"]["fingerprint"], fingerprint)
+        task = registry.resolve("tasks", _task_value(pretrain))
+        reason = check_question(protocol, task, pretrain["data"]["fingerprint"], fingerprint)
         if reason:
             raise ConfigError(reason)
     identity = transfer_identity(config, pretrain["run_id"], protocol, data, fingerprint, label)
-    task = _reference(pretrain["components"]["task"])
-    words = (protocol.reference, data.name, label, task, f"s{config.seed}")
+    trained = _reference(pretrain["components"]["task"])
+    words = (protocol.reference, data.name, label, trained, f"s{config.seed}")
     return PlannedTransfer(
         config, source, pretrain, protocol, data, dataset, fingerprint, identity, run_id(identity, *words)
     )
@@ -114,19 +123,14 @@ def check_question(protocol: Resolved, task: Resolved, trained: str, measured: s
     who = f"protocol {protocol.name} puts a trained task's own question to the videos that the run held out"
     if not task.spec.trains:
         return f"{who}; {task.name} is not trained: choose the run of a task that is"
-    missing = sorted(protocol.spec.requires - task.provides)
+    missing = sorted(protocol.spec.requires - task.provides - {"trained"})
     if missing:
         offers = ", ".join(sorted(task.provides)) or "nothing of the kind"
         return (
             f"{who} and needs one that offers {', '.join(missing)}; {task.name} offers {offers}: choose another task "
-            "('vssl list tasks' shows what each gives)"
+            "('vssl list tasks' shows what each gives), or say it in the Spec of a task of your own whose evaluate does"
         )
-    if trained != measured:
-        return (
-            f"{who}; this is another set, or it has changed since: measure on the set that the run was trained on "
-            "(leave data= out)"
-        )
-    return None
+    return None if trained == measured else f"{who}; {OTHER_SET}"
 
 
 def _task_value(pretrain: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vssl_core.config.compose import compose
-from vssl_core.config.schema import LoaderConfig, PretrainConfig
+from vssl_core.config.schema import PretrainConfig
 from vssl_core.contracts import Batch
 from vssl_core.data.splits import fit_val
 from vssl_core.engine.checkpoint import load_weights
@@ -21,7 +21,8 @@ from vssl_core.engine.source import TaskSource, open_task_source
 from vssl_core.errors import CheckpointError, ConfigError
 from vssl_core.plugins import Registry
 from vssl_core.pretext.motion import measure_motion
-from vssl_core.store.runs import RunFolder, read_json
+from vssl_core.store.runs import read_json
+from vssl_core.transfer.planned import OTHER_SET, PlannedTransfer
 
 __all__ = ["PretextSource", "open_pretext"]
 
@@ -72,39 +73,39 @@ class PretextSource:
 
 
 def open_pretext(
-    folder: RunFolder,
-    record: Mapping[str, Any],
+    transfer: PlannedTransfer,
     registry: Registry,
     *,
     device: torch.device,
-    loader: LoaderConfig,
     progress: Progress | None = None,
 ) -> PretextSource:
     """Build the task of a finished pretraining run as it was trained, and open its held-out videos.
 
     Args:
-        folder: of the run.
-        record: of the run.
+        transfer: the measurement that asks for it: names the run, and how videos are read.
         registry: where its components are looked up.
         device: where the task goes.
-        loader: how videos are read.
         progress: told of filling the decoded cache.
 
     Raises:
-        ConfigError: the run trained nothing.
+        ConfigError: the run trained nothing, or what is measured is another set than its own.
         CheckpointError: the trained task was not kept, or would not be the same today: data, options or versions
             changed.
     """
+    folder, record = transfer.source, transfer.pretrain
     name = record["name"]
     if not record["trains"]:
         raise ConfigError(f"{name} is not trained, so there is no pretext task to audit; give the run of one that is")
+    # For protocols that do not say that they ask it (Spec.requires): planning lets them have any set.
+    if transfer.fingerprint != record["data"]["fingerprint"]:
+        raise ConfigError(f"protocol {transfer.protocol.name} asks about the videos that {name} held out; {OTHER_SET}")
     if not folder.task_info.exists():
         raise CheckpointError(
             f"{folder.path} holds no {folder.task_info.name}: its trained task was not kept, only its encoder; "
             "pretrain again"
         )
     config = compose(PretrainConfig, folder.config)
-    config = replace(config, device=str(device), loader=loader, trackers=[], out=str(folder.path))
+    config = replace(config, device=str(device), loader=transfer.config.loader, trackers=[], out=str(folder.path))
     planned = plan_pretrain(config, registry)
     if planned.run_id != record["run_id"]:
         raise CheckpointError(

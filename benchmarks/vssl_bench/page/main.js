@@ -133,7 +133,7 @@ function start() {
   by("sub").textContent = board.about;
   if (!board.tables.length) return;
   by("app").hidden = false;
-  const wanted = board.tables.findIndex((table) => `#${encodeURIComponent(`${table.data}/${table.label}`)}` === location.hash);
+  const wanted = board.tables.findIndex((table) => `#${encodeURIComponent(`${table.called}/${table.label}`)}` === location.hash);
   if (wanted >= 0) state.table = wanted;
   draw();
   let timer = 0;
