@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.catalogue_page import audit_table, guess_table, named_cells, pretext_table, speed_table
+from support.catalogue_page import audit_table, gains_table, guess_table, named_cells, pretext_table, speed_table
 from support.outside import ROOT
 
 from vssl_bench.plan import make_plan
@@ -91,8 +91,10 @@ def test_the_readme_plugin_is_the_example() -> None:
 def test_the_catalogue_page_shows_its_records() -> None:
     """Every table of it is what the committed records give; a task that does not win has a reason with records."""
     text = (ROOT / "docs/catalogue.md").read_text(encoding="utf-8")
-    for suite in ("catalogue-toy", "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer"):
+    suites = ("catalogue-toy", "catalogue-few-labels", "catalogue-ceiling", "catalogue-fresh-seeds", "catalogue-longer")
+    for suite in suites:
         assert named_cells(suite) in text, suite
+    assert gains_table("catalogue-ceiling") in text
     assert pretext_table() in text
     assert guess_table("catalogue-toy", "catalogue-longer") in text
     assert speed_table() in text

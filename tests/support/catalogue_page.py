@@ -11,7 +11,7 @@ from vssl_bench.api import load_board
 from vssl_bench.audits import audit_tables
 from vssl_bench.board import Board
 from vssl_bench.render import to_markdown
-from vssl_bench.words import percent
+from vssl_bench.words import gain, interval, percent, score
 
 #: where each task with right and wrong answers is shown to learn what it asks
 LEARNT = {
@@ -59,6 +59,19 @@ def named_cells(suite: str) -> str:
     text = to_markdown(_board(suite))
     section = text.partition("## Named cells\n\n")[2].partition("\n- ")[0].strip()
     lines = [line.rsplit(" | ", 1)[0] + " |" if line.startswith("|") else line for line in section.splitlines()]
+    return "\n".join(lines)
+
+
+def gains_table(suite: str) -> str:
+    """Return what each task gains on each table of a suite's records, and Holm's p over the tasks of that table."""
+    lines = ["| task | its cell | score | vs placebo | Holm's p |", "|" + "---|" * 5]
+    for table in _board(suite).tables:
+        for row in table.rows:
+            for protocol, cell in row.items():
+                if cell.p_holm is not None:
+                    where = f"{table.called} · {table.label} · {protocol}"
+                    texts = [cell.row, where, f"{score(cell)} {interval(cell)}", gain(cell, starred=False)]
+                    lines.append("| " + " | ".join([*texts, f"{cell.p_holm:.3g}"]) + " |")
     return "\n".join(lines)
 
 
