@@ -58,6 +58,11 @@ def vssl_suites() -> Iterator[Spec]:
         summary="tasks whose gain catalogue-toy left open, on five seeds that it did not have",
     )
     yield Spec(
+        name="catalogue-longer-seeds",
+        target="vssl_bench:suites/catalogue-longer-seeds.yaml",
+        summary="two tasks of catalogue-longer whose gains were left open, on five fresh seeds (about 55 minutes)",
+    )
+    yield Spec(
         name="catalogue-ceiling",
         target="vssl_bench:suites/catalogue-ceiling.yaml",
         summary="clip-order and vthcl on fresh seeds, with all labels and with a tenth of them",

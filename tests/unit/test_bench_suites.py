@@ -44,7 +44,8 @@ def _tasks(plan: Plan) -> set[str]:
 
 def test_every_suite_that_is_offered_can_be_loaded(registry: Registry) -> None:
     assert registry.names("suites") == [
-        "catalogue-ceiling", "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer", "catalogue-search",
+        "catalogue-ceiling", "catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-longer",
+        "catalogue-longer-seeds", "catalogue-search",
         "catalogue-toy", "catalogue-untrained", "catalogue-yoga", "quickstart", "real", "shortcut-audit",
         "shortcut-audit-real", "toy-board", "toy-longer",
     ]  # fmt: skip
@@ -139,10 +140,13 @@ def test_ablations_of_the_catalogue_change_one_thing() -> None:
     both = whole | {job.run_id for job in _plan(everything, "catalogue-few-labels").jobs}
     ceiling = {job.run_id for job in _plan(everything, "catalogue-ceiling", "seeds=[1,2,3]").jobs}
     assert len(ceiling) == 45 and ceiling <= both
+    longer = {job.run_id for job in _plan(everything, "catalogue-longer").jobs}
+    on = {job.run_id for job in _plan(everything, "catalogue-longer-seeds", "seeds=[1,2,3]").jobs}
+    assert len(on) == 36 and on <= longer
     named = {(win.task, win.label, win.protocol) for win in load_suite("catalogue-toy", (), everything).wins}
     for name in ("catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-ceiling"):
         assert {(win.task, win.label, win.protocol) for win in load_suite(name, (), everything).wins} <= named
-    for name in ("catalogue-fresh-seeds", "catalogue-ceiling"):
+    for name in ("catalogue-fresh-seeds", "catalogue-ceiling", "catalogue-longer-seeds"):
         assert {job.seed for job in _plan(everything, name).jobs} == {4, 5, 6, 7, 8}
 
 
