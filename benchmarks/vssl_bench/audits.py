@@ -40,5 +40,5 @@ def audit_tables(board: Board) -> list[AuditTable]:
                 [cell.row, *(percent(value) for value in (cell.mean, *map(cell.metrics.get, others), cell.chance))]
                 for cell in cells
             ]
-            tables.append(AuditTable(f"{protocol} on {table.called}: what is left of it, per cent right", heads, rows))
+            tables.append(AuditTable(f"{protocol} on {table.name}: what is left of it, per cent right", heads, rows))
     return tables

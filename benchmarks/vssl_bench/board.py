@@ -34,7 +34,7 @@ class BoardTable:
     """Everything measured on one label of one data set.
 
     Attributes:
-        called: what headings call the data: told apart where another table has the same data and label.
+        called: what headings call the data: with its options, and never as another table of the label.
         protocols: names of the columns, in order.
         rows: labels of the rows with their cells by protocol; a missing cell was not measured.
     """
@@ -45,6 +45,11 @@ class BoardTable:
     called: str
     protocols: list[str]
     rows: list[dict[str, Cell]]
+
+    @property
+    def name(self) -> str:
+        """Data and label."""
+        return f"{self.called} · {self.label}"
 
 
 @dataclass(slots=True)
@@ -108,10 +113,10 @@ def make_board(
         by_column = {column.key: _column_cells(rows, column, names, expected) for column in members}
         everything |= {(key, column): cell for column, found in by_column.items() for key, cell in found.items()}
         wanted = [column for column in members if _chosen(protocol, column.protocol)]
-        if not wanted or not _chosen(data, set_name) or not _chosen(label, label_name):
+        name = called[set_name, fingerprint, label_name]
+        if not wanted or not (_chosen(data, set_name) or data == name) or not _chosen(label, label_name):
             continue
         wanted.sort(key=_column_order)
-        name = called[set_name, fingerprint, label_name]
         table = BoardTable(set_name, fingerprint, label_name, name, [column.protocol for column in wanted], [])
         for row in _sorted_rows(rows, [by_column[column.key] for column in wanted]):
             line = {c.protocol: by_column[c.key][row.key] for c in wanted if row.key in by_column[c.key]}

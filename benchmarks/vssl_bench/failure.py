@@ -45,7 +45,7 @@ def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str,
         "identity": dict(job.identity),
         "config": config_record(job.config),
         "components": components,
-        "data": {"name": job.data, "fingerprint": fingerprint, "label": job.label},
+        "data": {"name": _data_name(job, registry), "fingerprint": fingerprint, "label": job.label},
         "needs_labels": needs_labels,
         "trains": trains,
         "label": job.label,
@@ -62,3 +62,11 @@ def write_failure(plan: Plan, job: PlannedJob, registry: Registry, message: str,
     else:
         record |= {"heldout": {}, "chance": None}
     write_record(record_path(plan.out, job.run_id), record)
+
+
+def _data_name(job: PlannedJob, registry: Registry) -> str:
+    """Return what the data set calls itself, as in a record of success; else the plan's name for it."""
+    try:
+        return str(registry.build("datasets", job.config["data"]).name)
+    except VsslError:
+        return job.data

@@ -11,7 +11,7 @@ from typing import Any
 
 from vssl_bench.audits import AuditTable, audit_tables
 from vssl_bench.board import Board, BoardTable
-from vssl_bench.render import WIN_HEADS, counted, first, heading, table_name, win_texts
+from vssl_bench.render import WIN_HEADS, counted, first, heading, win_texts
 from vssl_bench.wins import count_wins
 from vssl_bench.words import gain, interval, marks, pretext_words, score
 
@@ -58,7 +58,7 @@ def _plain(board: Board) -> dict[str, Any]:
                 "data": table.data,
                 "label": table.label,
                 "called": table.called,
-                "name": table_name(table),
+                "name": table.name,
                 "about": counted(table),
                 "protocols": table.protocols,
                 "rows": [{name: cell.plain() for name, cell in row.items()} for row in table.rows],

@@ -151,19 +151,19 @@ class _Planner:
         keys = set()
         base = self._config(entry)
         task = self.registry.resolve("tasks", base.task)
-        labels = [label for label in self._labels(data) if not entry.labels or label in entry.labels]
+        known = self._labels(data)
+        labels = [label for label in known if not entry.labels or label in entry.labels]
         for label in labels if task.spec.needs_labels else [""]:
             config = replace(base, data=data.pretrain_data, seed=seed, label=label)
             planned = self._pretrain(config, task, pretrain_data, entry)
             if planned is None:
                 continue
             keys.add(row_key(planned.identity))
-            for measured in [label] if label else labels:
-                for protocol in self.suite.protocols:
-                    # A question of the task's own is the same under every label: it is put once.
-                    own = self.registry.resolve("protocols", protocol).spec.requires
-                    if not own or measured in (label, labels[0]):
-                        self._transfer(planned, data, measured, protocol, entry)
+            for protocol in self.suite.protocols:
+                # A question of the task's own is the same under every label: it is put once, all tasks' under one.
+                own = self.registry.resolve("protocols", protocol).spec.requires
+                for measured in [label] if label else known[:1] if own else labels:
+                    self._transfer(planned, data, measured, protocol, entry)
         return keys
 
     def _config(self, entry: PretrainEntry) -> PretrainConfig:
@@ -244,7 +244,8 @@ class _Planner:
         dataset: Dataset = self.registry.build("datasets", data.data)
         reason = check_question(protocol, planned.task, planned.fingerprint, dataset.fingerprint())
         if reason:
-            self._refuse(f"{protocol.reference} of {shown_task(planned.config.task)} on {shown(data.data)}", reason)
+            who = f"{shown(value)} of {shown_task(planned.config.task)}"
+            self._refuse(f"{who} on {self._data_name(data.data)}", reason)
             return
         config = replace(
             self.transfer,

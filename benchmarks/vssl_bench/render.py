@@ -19,7 +19,6 @@ __all__ = [
     "WIN_HEADS",
     "counted",
     "heading",
-    "table_name",
     "table_rows",
     "to_csv",
     "to_json",
@@ -106,12 +105,7 @@ def first(row: dict[str, Cell]) -> Cell:
 def heading(table: BoardTable) -> str:
     """Return the table's heading: its name, and in brackets what was counted and what guessing gives."""
     about = counted(table)
-    return f"{table_name(table)} ({about})" if about else table_name(table)
-
-
-def table_name(table: BoardTable) -> str:
-    """Return data and label."""
-    return f"{table.called} · {table.label}"
+    return f"{table.name} ({about})" if about else table.name
 
 
 def counted(table: BoardTable) -> str:

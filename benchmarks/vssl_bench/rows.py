@@ -73,7 +73,6 @@ class Column:
 
     Attributes:
         key: hash of all of these.
-        options: what was said of the data beside its name and paths.
         measured: per row key, per seed of the pretraining the transfer record, failed ones too.
     """
 
@@ -84,7 +83,6 @@ class Column:
     protocol: str
     version: int
     identity: Mapping[str, Any]
-    options: Mapping[str, Any]
     measured: dict[str, dict[int, Record]] = field(default_factory=dict)
 
 
@@ -205,17 +203,8 @@ def _column(record: Record, columns: dict[str, Column]) -> Column:
             protocol=shown(record["config"]["protocol"]),
             version=identity["protocol"]["version"],
             identity=identity,
-            options=_data_options(record["config"]["data"]),
         )
     return columns[key]
-
-
-def _data_options(value: Any) -> Mapping[str, Any]:
-    """Return what was said of the data beside its name, without paths, which are a machine's own."""
-    options = Reference.parse(value, where="data").options if value else {}
-    return {
-        key: told for key, told in options.items() if not (isinstance(told, str) and "/" in told.replace("\\", "/"))
-    }
 
 
 # --------------------------------------------------------------------------------------------------- names
@@ -239,19 +228,31 @@ def row_names(rows: Sequence[Row]) -> dict[str, str]:
 def table_names(tables: Mapping[tuple[str, str, str], Sequence[Column]]) -> dict[tuple[str, str, str], str]:
     """Return what each table's data is called, by data, fingerprint and label.
 
-    Versions of a set that stand under one label are told apart by their options, ``toy-physics(n_train=60)``, or else
-    by their fingerprints.
+    With what all its records say of it, ``toy-physics(n_train=60)``, and where tables of one label would still be
+    called the same, with as much of the fingerprint as tells them apart.
     """
+    names = {key: _with_options(key[0], columns) for key, columns in tables.items()}
     groups: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
-    for key in tables:
-        groups.setdefault((key[0], key[2]), []).append(key)
-    names: dict[tuple[str, str, str], str] = {}
-    for group in groups.values():
-        extras = _telling_apart([tables[key][0].options for key in group])
-        if len(set(extras)) < len(group):
-            extras = _telling_apart([{"fingerprint": fingerprint} for _, fingerprint, _ in group])
-        names |= {key: f"{key[0]}({extra})" if extra else key[0] for key, extra in zip(group, extras, strict=True)}
+    for key, name in names.items():
+        groups.setdefault((name, key[2]), []).append(key)
+    for (name, _), group in groups.items():
+        length = next((n for n in range(8, 65) if len({key[1][:n] for key in group}) == len(group)), None)
+        if len(group) > 1:
+            names |= {key: f"{name} [fingerprint={key[1][:length]}]" for key in group}
     return names
+
+
+def _with_options(name: str, columns: Sequence[Column]) -> str:
+    records = (record for column in columns for measured in column.measured.values() for record in measured.values())
+    common = set.intersection(*(set(_data_options(record).items()) for record in records))
+    return f"{name}({', '.join(f'{key}={told}' for key, told in sorted(common))})" if common else name
+
+
+def _data_options(record: Record) -> dict[str, Any]:
+    """Return the numbers and switches said of the data: what tells versions of a set apart and is no machine's path."""
+    value = record["config"].get("data")
+    options = Reference.parse(value, where="data").options if value else {}
+    return {key: told for key, told in options.items() if isinstance(told, (bool, int, float))}
 
 
 def _name_columns(columns: Sequence[Column]) -> None:

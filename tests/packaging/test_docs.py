@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.catalogue_page import audit_table, gains_table, guess_table, named_cells, pretext_table, speed_table
+from support.catalogue_page import (
+    audit_table,
+    corrected_together,
+    gains_table,
+    guess_table,
+    named_cells,
+    pretext_table,
+    speed_table,
+)
 from support.outside import ROOT
 
 from vssl_bench.plan import make_plan
@@ -95,6 +103,9 @@ def test_the_catalogue_page_shows_its_records() -> None:
     for suite in suites:
         assert named_cells(suite) in text, suite
     assert gains_table("catalogue-ceiling") in text
+    together = corrected_together("catalogue-ceiling")
+    for task in ("clip-order", "vthcl"):
+        assert f"(p {together[task, 'toy-physics']:.2g})" in text, task
     assert pretext_table() in text
     assert guess_table("catalogue-toy", "catalogue-longer") in text
     assert speed_table() in text

@@ -11,6 +11,7 @@ from vssl_bench.api import load_board
 from vssl_bench.audits import audit_tables
 from vssl_bench.board import Board
 from vssl_bench.render import to_markdown
+from vssl_bench.stats import holm
 from vssl_bench.words import gain, interval, percent, score
 
 #: where each task with right and wrong answers is shown to learn what it asks
@@ -73,6 +74,17 @@ def gains_table(suite: str) -> str:
                     texts = [cell.row, where, f"{score(cell)} {interval(cell)}", gain(cell, starred=False)]
                     lines.append("| " + " | ".join([*texts, f"{cell.p_holm:.3g}"]) + " |")
     return "\n".join(lines)
+
+
+def corrected_together(suite: str) -> dict[tuple[str, str], float]:
+    """Return Holm's p over all gains of a suite's records, by task and the data that it was measured on."""
+    cells = {
+        (cell.row.partition("@")[0], table.called): cell.p
+        for table in _board(suite).tables
+        for row in table.rows
+        for cell in row.values()
+    }
+    return holm({key: p for key, p in cells.items() if p is not None})
 
 
 def pretext_table() -> str:

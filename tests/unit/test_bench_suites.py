@@ -146,6 +146,11 @@ def test_ablations_of_the_catalogue_change_one_thing() -> None:
     named = {(win.task, win.label, win.protocol) for win in load_suite("catalogue-toy", (), everything).wins}
     for name in ("catalogue-few-labels", "catalogue-fresh-seeds", "catalogue-ceiling"):
         assert {(win.task, win.label, win.protocol) for win in load_suite(name, (), everything).wins} <= named
+    again_named = load_suite("catalogue-longer-seeds", (), everything).wins
+    there = load_suite("catalogue-longer", (), everything).wins
+    assert {(win.task, win.data, win.label, win.protocol) for win in again_named} == {
+        (win.task, win.data, win.label, win.protocol) for win in there if win.task in ("cubic-puzzle", "colorization")
+    }
     for name in ("catalogue-fresh-seeds", "catalogue-ceiling", "catalogue-longer-seeds"):
         assert {job.seed for job in _plan(everything, name).jobs} == {4, 5, 6, 7, 8}
 

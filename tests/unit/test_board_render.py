@@ -126,11 +126,11 @@ def test_the_page_stands_alone_and_holds_names_as_text_only() -> None:
     assert "url(" not in text and "@import" not in text
 
 
-def _versions(first: Any, second: Any) -> list[str]:
-    """Headings of a board of two sets of one name, as two configurations name them."""
+def _versions(*sets: tuple[str, Any]) -> list[str]:
+    """Headings of a board of sets of one name: their fingerprints, and what configurations say of them."""
     records = []
-    for number, data in enumerate((first, second)):
-        run = row("rtt@tiny", [0.5 + number / 10], fingerprint=f"{number}" * 64)
+    for task, (fingerprint, data) in zip(("rtt@tiny", "pace@tiny", "simclr@tiny"), sets, strict=False):
+        run = row(task, [0.5], fingerprint=fingerprint)
         for record in run:
             if record["kind"] == "transfer":
                 record["config"]["data"] = data
@@ -138,21 +138,41 @@ def _versions(first: Any, second: Any) -> list[str]:
     board = make_board(records)
     page = _Page()
     page.feed(to_html(board))
-    shown = [(table["name"], table["about"]) for table in json.loads(page.scripts[0])["tables"]]
-    assert [heading(table) for table in board.tables] == [f"{name} ({about})" for name, about in shown]
-    assert {about for _, about in shown} == {"1000 test videos, chance 12.5"}
-    return [name for name, _ in shown]
+    shown = json.loads(page.scripts[0])["tables"]
+    assert [heading(table) for table in board.tables] == [f"{one['name']} ({one['about']})" for one in shown]
+    assert {one["about"] for one in shown} == {"1000 test videos, chance 12.5"}
+    assert [f"{one['called']} · {one['label']}" for one in shown] == [one["name"] for one in shown]
+    return [one["called"] for one in shown]
 
 
-def test_two_versions_of_a_set_are_told_apart_in_headings() -> None:
-    """By what was said of them, never by a path; and where nothing else was said, by their content."""
+def test_versions_of_a_set_are_told_apart_in_headings() -> None:
+    """By the numbers that were said of them, never by a path, in whatever it stands; else by their content."""
     toy = {"name": "toy-motion"}
-    assert _versions({**toy, "n_train": 60}, toy) == ["toy-motion(n_train=60) · motion", "toy-motion · motion"]
-    by_content = ["toy-motion(fingerprint=00000000) · motion", "toy-motion(fingerprint=11111111) · motion"]
-    assert _versions("toy-motion", "toy-motion") == by_content
-    assert _versions({**toy, "root": "/home/me/a"}, {**toy, "root": "/home/me/b"}) == by_content
-    (alone,) = make_board(row("rtt@tiny", [0.5], fingerprint="0" * 64)).tables
-    assert heading(alone) == "toy-motion · motion (1000 test videos, chance 12.5)"
+    assert _versions(("a", {**toy, "n_train": 60}), ("b", "toy-motion")) == ["toy-motion(n_train=60)", "toy-motion"]
+    assert _versions(("a", {**toy, "n_train": 60})) == ["toy-motion(n_train=60)"]
+    by_content = ["toy-motion [fingerprint=00000000]", "toy-motion [fingerprint=11111111]"]
+    assert _versions(("0" * 64, "toy-motion"), ("1" * 64, "toy-motion")) == by_content
+    for a, b in (("/home/me/a", "secret"), (["/home/me/a"], {"a": "C:videos"})):
+        assert _versions(("0" * 64, {**toy, "root": a}), ("1" * 64, {**toy, "root": b})) == by_content
+    named = ["toy-motion [fingerprint=toy-motion v1]", "toy-motion [fingerprint=toy-motion v2]"]
+    assert _versions(("toy-motion v1", toy), ("toy-motion v2", toy)) == named
+    # One set that was said in two ways is called after what both say, whichever is met first.
+    spelled = [("a", toy), ("a", {**toy, "n_train": 600}), ("b", {**toy, "n_train": 60})]
+    assert _versions(*spelled) == _versions(*reversed(spelled)) == ["toy-motion", "toy-motion(n_train=60)"]
+
+
+def test_two_audits_of_one_set_under_two_labels_are_two_tables_of_different_names() -> None:
+    records = [*_audited("supervised@tiny", {"frozen": 0.25})]
+    other = [{**record, "run_id": record["run_id"] + "x"} for record in _audited("pace@tiny", {"frozen": 0.5})]
+    for record in other:
+        if record["kind"] == "transfer":
+            record["identity"] = {**record["identity"], "label": "appearance"}
+            record["pretrain_run_id"] += "x"
+    titles = [audit.title for audit in audit_tables(make_board([*records, *other]))]
+    assert titles == [
+        f"shortcut-audit on toy-motion · {label}: what is left of it, per cent right"
+        for label in ("appearance", "motion")
+    ]
 
 
 def test_the_page_without_script_still_shows_the_numbers() -> None:

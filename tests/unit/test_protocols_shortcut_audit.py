@@ -386,18 +386,25 @@ def test_what_labels_trained_is_asked_about_that_label(tmp_path: Path, registry:
     # The set's second label is a number, which nobody trains on; that it was the one is all that is asked here.
     record = json.loads((run / "record.json").read_text())
     (run / "record.json").write_text(json.dumps({**record, "config": {**record["config"], "label": "speed"}}))
+    with pytest.raises(ConfigError, match="this is another set"):
+        plan_transfer(TransferConfig(run=str(run), protocol="shortcut-audit", data="toy-motion"), registry)
     assert plan_transfer(TransferConfig(run=str(run), protocol="shortcut-audit"), registry).config.label == "speed"
     assert plan_transfer(TransferConfig(run=str(run), protocol="knn@tiny"), registry).config.label == "kind"
     with pytest.raises(ConfigError, match="trained on label speed, and protocol shortcut-audit asks it that"):
         plan_transfer(TransferConfig(run=str(run), protocol="shortcut-audit", label="kind"), registry)
 
 
+def test_a_label_that_nothing_was_trained_on_is_no_label(tmp_path: Path, registry: Registry) -> None:
+    run = _pretrain(tmp_path / "run", registry, "pace@tiny", label="left-over")
+    assert plan_transfer(TransferConfig(run=str(run), protocol="shortcut-audit"), registry).config.label == "kind"
+
+
 class Silent(ShortcutAudit):
     """Asks the trained task, and its Spec does not say so."""
 
 
-def test_a_protocol_that_does_not_say_so_cannot_ask_about_another_set(tmp_path: Path, registry: Registry) -> None:
-    spec = Spec(name="silent", target=f"{__name__}:Silent", config="vssl_protocols.config:ShortcutAuditConfig")
+def _with_protocol(registry: Registry, name: str, **told: Any) -> Registry:
+    spec = Spec(name=name, target=f"{__name__}:Silent", config="vssl_protocols.config:ShortcutAuditConfig", **told)
 
     class Plugin:
         @hookimpl
@@ -410,7 +417,22 @@ def test_a_protocol_that_does_not_say_so_cannot_ask_about_another_set(tmp_path: 
 
     mine = Registry.discover(plugins={"mine": Plugin()}, entry_points=False)
     entries = [entry for kind in registry.kinds() for entry in (*registry.entries(kind), *mine.entries(kind))]
-    both = Registry([*registry.plugins, *mine.plugins], entries)
+    return Registry([*registry.plugins, *mine.plugins], entries)
+
+
+def test_a_protocol_may_ask_any_trained_task_and_its_own_set_alone(tmp_path: Path, registry: Registry) -> None:
+    both = _with_protocol(registry, "asks", requires=frozenset({"trained"}))
+    run = _pretrain(tmp_path / "run", both, {"name": "inpainting@tiny", "short_video": "loop"})
+    assert plan_transfer(TransferConfig(run=str(run), protocol="asks"), both).protocol.name == "asks"
+    with pytest.raises(ConfigError, match="this is another set"):
+        plan_transfer(TransferConfig(run=str(run), protocol="asks", data="larger"), both)
+    floor = _pretrain(tmp_path / "floor", both, "random-init")
+    with pytest.raises(ConfigError, match="random-init is not trained"):
+        plan_transfer(TransferConfig(run=str(floor), protocol="asks"), both)
+
+
+def test_a_protocol_that_does_not_say_so_cannot_ask_about_another_set(tmp_path: Path, registry: Registry) -> None:
+    both = _with_protocol(registry, "silent")
     run = _pretrain(tmp_path / "run", both, "pace@tiny")
     value = {"run": str(run), "protocol": "silent", "trackers": [], "loader": {"workers": 0, "cache": "never"}}
     assert run_transfer(typed(TransferConfig, value), both)["status"] == "done"

@@ -84,7 +84,14 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
     known = list(dataset.labels())
     if not known:
         raise ConfigError(f"data={data.name} has no labels to measure on; choose a labelled set")
-    asked = protocol.spec.requires and pretrain["config"]["label"]  # the label that such a question was about
+    fingerprint = dataset.fingerprint()
+    asked = ""  # the label that the run's own question is about
+    if protocol.spec.requires:
+        task = registry.resolve("tasks", _task_value(pretrain))
+        reason = check_question(protocol, task, pretrain["data"]["fingerprint"], fingerprint)
+        if reason:
+            raise ConfigError(reason)
+        asked = pretrain["config"]["label"] if task.spec.needs_labels else ""
     label = config.label or asked or known[0]
     if label not in known:
         raise ConfigError(
@@ -95,12 +102,6 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
             f"label={label}: the run was trained on label {asked}, and protocol {protocol.name} asks it that"
         )
     config = replace(config, data=value, label=label)
-    fingerprint = dataset.fingerprint()
-    if protocol.spec.requires:
-        task = registry.resolve("tasks", _task_value(pretrain))
-        reason = check_question(protocol, task, pretrain["data"]["fingerprint"], fingerprint)
-        if reason:
-            raise ConfigError(reason)
     identity = transfer_identity(config, pretrain["run_id"], protocol, data, fingerprint, label)
     trained = _reference(pretrain["components"]["task"])
     words = (protocol.reference, data.name, label, trained, f"s{config.seed}")
