@@ -68,5 +68,5 @@ def _data_name(job: PlannedJob, registry: Registry) -> str:
     """Return what the data set calls itself, as in a record of success; else the plan's name for it."""
     try:
         return str(registry.build("datasets", job.config["data"]).name)
-    except VsslError:
+    except Exception:  # a stranger's data set, whose folder may be gone: the failure is noted all the same
         return job.data

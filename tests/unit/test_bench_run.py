@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_fakes import InlineLauncher, fake_registry
+from support.bench_fakes import FakeSet, InlineLauncher, fake_registry
 
 from vssl_bench.board import make_board
 from vssl_bench.estimate import Estimator, duration_text
@@ -87,6 +87,27 @@ def test_a_failure_is_recorded_stops_what_depends_on_it_and_is_tried_again(tmp_p
     )
     (tmp_path / "fail-pretrain").unlink()
     assert len(_run(plan).done) == 6
+
+
+def test_a_failure_is_noted_when_its_data_can_no_longer_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record calls the set what it calls itself, as records of success do; else what the plan calls it."""
+    plan = _plan(tmp_path, root="there")
+    (tmp_path / "fail-transfer").touch()
+    _run(plan)
+    assert {record["data"]["name"] for record in _failed(tmp_path)} == {"fake-set"}
+
+    def gone(self: FakeSet, *, root: str = "here") -> None:
+        raise FileNotFoundError(root)
+
+    monkeypatch.setattr(FakeSet, "__init__", gone)
+    for record in _failed(tmp_path):
+        shutil.rmtree(tmp_path / record["run_id"])
+    assert len(_run(plan).failed) == 3
+    assert {record["data"]["name"] for record in _failed(tmp_path)} == {"fake-set(root=there)"}
+
+
+def _failed(folder: Path) -> list[Any]:
+    return [record for record in read_records([folder])[0] if record["status"] == "failed"]
 
 
 def test_a_failed_transfer_leaves_the_others_alone(tmp_path: Path) -> None:
