@@ -361,12 +361,29 @@ class NoChance(Good):
         self.chance = None
 
 
+class Contrasts(Good):
+    """Says how often its nearest is the right one, and not how often that is by chance."""
+
+    def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
+        return {"contrast_top1": (torch.tensor(2.0), 4)}
+
+
+class Both(Good):
+    """Beside an accuracy whose chance is known."""
+
+    def evaluate(self, batch: Batch) -> Mapping[str, tuple[Tensor, int]]:
+        return {**super().evaluate(batch), "contrast_top1": (torch.tensor(2.0), 4)}
+
+
 def test_what_a_spec_says_of_right_answers_must_be_what_is_measured() -> None:
     check(Scores, provides=frozenset())
     with pytest.raises(ConformanceError, match=r"that evaluate counts right answers .*; it gives score"):
         check(Scores)
     with pytest.raises(ConformanceError, match="say what guessing gives: set chance"):
         check(NoChance)
+    with pytest.raises(ConformanceError, match="or measure contrast_chance beside it"):
+        check(Contrasts)
+    check(Both)
     with pytest.raises(ConformanceError, match=r"counts right answers \(accuracy\); say provides=frozenset"):
         check(Good, provides=frozenset())
 
