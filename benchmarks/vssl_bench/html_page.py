@@ -55,7 +55,6 @@ def _plain(board: Board) -> dict[str, Any]:
         "about": _about(rows, len(board.tables), runs) + (f". {count_wins(board.wins)}" if board.wins else ""),
         "tables": [
             {
-                "data": table.data,
                 "label": table.label,
                 "called": table.called,
                 "name": table.name,

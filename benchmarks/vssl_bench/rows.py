@@ -236,8 +236,8 @@ def table_names(tables: Mapping[tuple[str, str, str], Sequence[Column]]) -> dict
     for key, name in names.items():
         groups.setdefault((name, key[2]), []).append(key)
     for (name, _), group in groups.items():
-        length = next((n for n in range(8, 65) if len({key[1][:n] for key in group}) == len(group)), None)
         if len(group) > 1:
+            length = next((n for n in range(8, 65) if len({key[1][:n] for key in group}) == len(group)), None)
             names |= {key: f"{name} [fingerprint={key[1][:length]}]" for key in group}
     return names
 

@@ -297,10 +297,14 @@ class Fakes:
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    found = first_party_registry()
-    fakes = Registry.discover(plugins={"fakes": Fakes()}, entry_points=False)
-    entries = [entry for kind in found.kinds() for entry in (*found.entries(kind), *fakes.entries(kind))]
-    return Registry([*found.plugins, *fakes.plugins], entries)
+    return _joined(first_party_registry(), Fakes())
+
+
+def _joined(found: Registry, plugin: Any) -> Registry:
+    """A registry that offers what a plugin does besides."""
+    mine = Registry.discover(plugins={type(plugin).__name__.lower(): plugin}, entry_points=False)
+    entries = [entry for kind in found.kinds() for entry in (*found.entries(kind), *mine.entries(kind))]
+    return Registry([*found.plugins, *mine.plugins], entries)
 
 
 def _pretrain(folder: Path, registry: Registry, task: Any, label: str = "") -> Path:
@@ -415,9 +419,7 @@ def _with_protocol(registry: Registry, name: str, **told: Any) -> Registry:
         def vssl_datasets(self) -> list[Spec]:
             return [Spec(name="larger", target=f"{__name__}:Larger", summary="fake")]
 
-    mine = Registry.discover(plugins={"mine": Plugin()}, entry_points=False)
-    entries = [entry for kind in registry.kinds() for entry in (*registry.entries(kind), *mine.entries(kind))]
-    return Registry([*registry.plugins, *mine.plugins], entries)
+    return _joined(registry, Plugin())
 
 
 def test_a_protocol_may_ask_any_trained_task_and_its_own_set_alone(tmp_path: Path, registry: Registry) -> None:

@@ -66,7 +66,8 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
 
     Raises:
         CheckpointError: there is no finished pretraining run in that folder.
-        ConfigError: an option is wrong, or the label is missing or unknown.
+        ConfigError: an option is wrong, the label is missing or unknown, or the protocol asks of the run what it has
+            not (``check_question``).
     """
     if not config.run:
         raise ConfigError("run is empty: give the folder of a pretraining run")
@@ -77,7 +78,7 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
         raise CheckpointError(
             f"{source.path} holds {found}; expected a pretraining run that is done: run it, or give its folder"
         )
-    value = config.data or _pretrain_data(pretrain)
+    value = config.data or _component(pretrain, "data")
     data = registry.resolve("datasets", value)
     protocol = registry.resolve("protocols", config.protocol)
     dataset: Dataset = registry.build("datasets", value)
@@ -87,7 +88,7 @@ def plan_transfer(config: TransferConfig, registry: Registry) -> PlannedTransfer
     fingerprint = dataset.fingerprint()
     asked = ""  # the label that the run's own question is about
     if protocol.spec.requires:
-        task = registry.resolve("tasks", _task_value(pretrain))
+        task = registry.resolve("tasks", _component(pretrain, "task"))
         reason = check_question(protocol, task, pretrain["data"]["fingerprint"], fingerprint)
         if reason:
             raise ConfigError(reason)
@@ -134,13 +135,7 @@ def check_question(protocol: Resolved, task: Resolved, trained: str, measured: s
     return None if trained == measured else f"{who}; {OTHER_SET}"
 
 
-def _task_value(pretrain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the pretraining run's task in the mapping form of configurations."""
-    component = pretrain["components"]["task"]
-    return {"name": component["name"], **component["options"]}
-
-
-def _pretrain_data(pretrain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the pretraining run's data set in the mapping form of configurations."""
-    component = pretrain["components"]["data"]
+def _component(pretrain: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return a component of the pretraining run, such as ``"data"``, in the mapping form of configurations."""
+    component = pretrain["components"][key]
     return {"name": component["name"], **component["options"]}
